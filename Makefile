@@ -1,0 +1,196 @@
+# The only makefile. `make help` lists the targets.
+#
+# BUILD = release | debug | asan | fuzz picks flags and directory, so variants never mix: build/$(BUILD)/.
+# Required flags are kept apart from the user's CXXFLAGS, CPPFLAGS and LDFLAGS.
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+
+BUILD ?= release
+TOOLS := bmp-recv ha-arbiter kafka-gate psql-sink
+# Programs that tests and benchmarks use: one directory tests/tools/<name>/ or one file tests/tools/<name>.cc each.
+TEST_TOOLS := $(sort $(basename $(notdir $(wildcard tests/tools/*.cc))))
+FUZZERS := $(sort $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.cc))))
+
+CXX_BASE := $(if $(filter fuzz,$(BUILD)),clang++-14,g++)
+CCACHE := $(shell command -v ccache 2>/dev/null)
+CXX := $(CCACHE) $(CXX_BASE)
+CXXFLAGS ?=
+CPPFLAGS ?=
+LDFLAGS ?=
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wcast-qual \
+  -Wnon-virtual-dtor -Wformat=2 -Wundef -Werror
+VERSION := 0.1.0
+
+FLAGS_release := -O2 -g1 -DNDEBUG
+FLAGS_debug := -O0 -g
+FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifeq ($(origin FLAGS_$(BUILD)),undefined)
+$(error BUILD=$(BUILD) is not one of release, debug, asan, fuzz)
+endif
+OUT := build/$(BUILD)
+
+# Libraries, once per program.
+PKGS_common := libzmq cppzmq spdlog fmt
+PKGS_bmp-recv := $(PKGS_common) libxxhash libcrypto
+PKGS_ha-arbiter := $(PKGS_common) hiredis
+PKGS_kafka-gate := $(PKGS_common) rdkafka
+PKGS_psql-sink := $(PKGS_common) rdkafka libpq
+PKGS_all := $(sort $(foreach t,$(TOOLS),$(PKGS_$(t))))
+
+NO_BUILD_GOALS := clean help format install-deps
+ifneq ($(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),)
+MISSING := $(shell for p in $(PKGS_all); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
+ifneq ($(strip $(MISSING)),)
+# The targets that install what they need first run scripts/install-deps and then call make again.
+ifeq ($(filter demo test up bench lint,$(MAKECMDGOALS)),)
+$(error missing development packages: $(MISSING); run scripts/install-deps)
+endif
+endif
+PKG_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(PKGS_all) 2>/dev/null))
+PKG_LIBS = $(shell pkg-config --libs $(PKGS_$(1)) 2>/dev/null)
+endif
+
+REQUIRED := -std=c++20 -I. -pthread -MMD -MP -DBMPHA_VERSION='"$(VERSION)"' $(WARNINGS) $(PKG_CFLAGS)
+COMPILE = $(CXX) $(REQUIRED) $(FLAGS_$(BUILD)) $(CPPFLAGS) $(CXXFLAGS)
+LINK = $(CXX) -pthread $(FLAGS_$(BUILD)) $(CXXFLAGS) $(LDFLAGS)
+
+# Objects depend on a stamp that changes with compiler and flags.
+FLAGS_STAMP := $(OUT)/.flags
+FLAGS_NOW := $(COMPILE)
+$(shell mkdir -p $(OUT))
+ifneq ($(file <$(FLAGS_STAMP)),$(FLAGS_NOW))
+$(file >$(FLAGS_STAMP),$(FLAGS_NOW))
+endif
+
+objects = $(patsubst %.cc,$(OUT)/obj/%.o,$(1))
+
+$(OUT)/obj/%.o: %.cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	@echo "  CXX $<"
+	@$(COMPILE) -c $< -o $@
+
+# archive NAME, SOURCES: a static library with a list stamp, so that a removed source leaves it.
+define archive
+SRC_$(1) := $(2)
+LIB_$(1) := $(OUT)/lib$(1).a
+$(shell mkdir -p $(OUT))
+ifneq ($(file <$(OUT)/.list-$(1)),$(2))
+$(file >$(OUT)/.list-$(1),$(2))
+endif
+$$(LIB_$(1)): $$(call objects,$$(SRC_$(1))) $(OUT)/.list-$(1)
+	@rm -f $$@
+	@ar rcs $$@ $$(filter %.o,$$^)
+endef
+
+$(eval $(call archive,common,$(sort $(wildcard common/*.cc))))
+$(foreach t,$(TOOLS),$(eval $(call archive,$(t),$(sort $(filter-out $(t)/main.cc,$(wildcard $(t)/*.cc))))))
+
+define program
+$(1): $(OUT)/bin/$(1)
+$(OUT)/bin/$(1): $(OUT)/obj/$(1)/main.o $$(LIB_$(1)) $$(LIB_common)
+	@mkdir -p $$(@D)
+	@echo "  LINK $$@"
+	@$$(LINK) $$^ $$(call PKG_LIBS,$(1)) -o $$@
+endef
+TOOLS_PRESENT := $(foreach t,$(TOOLS),$(if $(wildcard $(t)/main.cc),$(t)))
+$(foreach t,$(TOOLS_PRESENT),$(eval $(call program,$(t))))
+
+define test_program
+$(OUT)/bin/$(1): $(OUT)/obj/tests/tools/$(1).o $(foreach t,$(TOOLS),$$(LIB_$(t))) $$(LIB_common)
+	@mkdir -p $$(@D)
+	@echo "  LINK $$@"
+	@$$(LINK) $$^ $$(call PKG_LIBS,all) -o $$@
+endef
+$(foreach t,$(TEST_TOOLS),$(eval $(call test_program,$(t))))
+
+UNIT_SRC := $(sort $(wildcard tests/unit/*.cc tests/unit/*/*.cc tests/support/*.cc))
+$(OUT)/bin/unit: $(call objects,$(UNIT_SRC)) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(LINK) $^ $(call PKG_LIBS,all) -o $@
+
+# A fuzz target links with libFuzzer under BUILD=fuzz, else with a main that replays files.
+define fuzz_program
+$(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OUT)/obj/tests/fuzz/replay_main.o) \
+    $(foreach t,$(TOOLS),$$(LIB_$(t))) $$(LIB_common)
+	@mkdir -p $$(@D)
+	@echo "  LINK $$@"
+	@$$(LINK) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) $$^ $$(call PKG_LIBS,all) -o $$@
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzz_program,$(f))))
+
+.PHONY: all programs unit check check-programs test demo up down bench lint asan format fuzz-programs clean help \
+  install-deps install $(TOOLS)
+all: $(TOOLS_PRESENT)
+programs: all $(TEST_TOOLS:%=$(OUT)/bin/%)
+fuzz-programs: $(FUZZERS:%=$(OUT)/bin/%)
+check-programs: programs fuzz-programs $(OUT)/bin/unit
+
+unit: $(OUT)/bin/unit  ## unit tests only
+	$(OUT)/bin/unit
+
+check: check-programs  ## unit tests and fuzz corpus replay, no servers
+	scripts/test-offline $(OUT)
+
+test:  ## everything; the last line is "N passed, N failed"
+	@scripts/install-deps
+	@scripts/test
+
+demo:  ## two nodes, a real router, a kill -9, a verdict
+	@scripts/install-deps
+	@scripts/demo
+
+up:  ## servers, one node and a sink for your own routers
+	@scripts/install-deps
+	@$(MAKE) --no-print-directory all
+	@scripts/up
+
+down:  ## stop what `make up` started
+	@scripts/down
+
+bench:  ## measure each stage, write build/bench.json
+	@scripts/install-deps
+	@$(MAKE) --no-print-directory programs
+	@scripts/bench
+
+asan:  ## unit tests and corpus replay under address and undefined sanitizers
+	$(MAKE) --no-print-directory BUILD=asan check
+
+ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS),$(t)/*.cc $(t)/*.h) \
+  tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/tools/*.cc))
+LINT_SOURCES := $(filter %.cc,$(filter common/% $(TOOLS:%=%/%),$(ALL_SOURCES)))
+lint:  ## clang-format and clang-tidy; warnings are errors
+	@scripts/install-deps
+	@$(MAKE) --no-print-directory lint-run
+.PHONY: lint-run
+lint-run:
+	@clang-format-14 --dry-run -Werror $(ALL_SOURCES)
+	@printf '%s\n' $(LINT_SOURCES) | xargs -P 2 -n 4 -I{} clang-tidy-14 --quiet {} -- \
+	  $(filter-out -MMD -MP -Werror,$(REQUIRED)) -DSPDLOG_COMPILED_LIB 2> >(grep -v "warnings generated\|Suppressed\|Use -header-filter" >&2)
+	@scripts/lint-scripts
+	@echo "lint: ok"
+
+format:  ## rewrite sources with clang-format
+	clang-format-14 -i $(ALL_SOURCES)
+
+PREFIX ?= /usr/local
+install: all  ## install tools, scripts and manual pages (DESTDIR, PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(TOOLS:%=$(OUT)/bin/%) scripts/bmp-ha $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(foreach t,$(TOOLS),$(t)/$(t).8) $(DESTDIR)$(PREFIX)/share/man/man8
+
+install-deps:  ## install the Debian packages that are missing
+	scripts/install-deps
+
+clean:  ## remove build/
+	rm -rf build
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
