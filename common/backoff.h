@@ -19,7 +19,8 @@ class Backoff {
     ++failures_;
     // A little jitter keeps many clients of one server apart; quality of randomness does not matter here.
     seed_ = seed_ * 6364136223846793005ULL + 1442695040888963407ULL;
-    return delay + Millis(static_cast<std::int64_t>((seed_ >> 33) % (static_cast<std::uint64_t>(delay.count()) / 4 + 1)));
+    return delay +
+           Millis(static_cast<std::int64_t>((seed_ >> 33) % (static_cast<std::uint64_t>(delay.count()) / 4 + 1)));
   }
   // True when this failure differs from the last one and is worth a log line.
   bool is_news(const std::string& failure) {

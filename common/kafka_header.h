@@ -27,8 +27,8 @@ struct SettledGen {
 
 struct KafkaHeader {
   RecordKind kind = RecordKind::kRoutes;
-  bool solo = false;     // sent without Redis: not fenced by epoch, only by settled gens
-  bool replay = false;   // read before the claim under which it is sent
+  bool solo = false;    // sent without Redis: not fenced by epoch, only by settled gens
+  bool replay = false;  // read before the claim under which it is sent
   bool in_dump = false;
   bool opener = false;
   std::uint64_t epoch = 0;  // the claim's number
@@ -36,8 +36,8 @@ struct KafkaHeader {
   std::string node;         // 1 to kMaxNodeName bytes
   RouterId router;
   SessionId session;
-  std::uint64_t seq = 0;          // 0 in records that the gate itself writes
-  std::int64_t read_wall_us = 0;  // receipt time, UTC microseconds
+  std::uint64_t seq = 0;            // 0 in records that the gate itself writes
+  std::int64_t read_wall_us = 0;    // receipt time, UTC microseconds
   std::vector<SettledGen> settled;  // `run` only
 };
 

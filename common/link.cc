@@ -110,7 +110,9 @@ Result<LinkMessage> decode_link_message(Bytes frame) {
   if (!r.u8(type) || !r.u8(version)) return R::failure("link message shorter than its header");
   if (version != kLinkVersion)
     return R::failure(fmt::format("link version {} is not supported (this build reads 1)", version));
-  const auto cut = [&] { return R::failure(fmt::format("link message type {} is malformed at byte {}", type, r.offset())); };
+  const auto cut = [&] {
+    return R::failure(fmt::format("link message type {} is malformed at byte {}", type, r.offset()));
+  };
   switch (static_cast<LinkType>(type)) {
     case LinkType::kHello: {
       Hello m;

@@ -51,13 +51,13 @@ struct Control {
 struct AliveSession {
   RouterId router;
   SessionId session;
-  bool up = false;                // TCP connection open; false while its last records are still kept
-  bool read_paused = false;       // recv has stopped reading (credit or ring exhausted)
-  BootTime last_read;             // last time bytes were read
+  bool up = false;                 // TCP connection open; false while its last records are still kept
+  bool read_paused = false;        // recv has stopped reading (credit or ring exhausted)
+  BootTime last_read;              // last time bytes were read
   std::uint64_t released_seq = 0;  // records up to here are no longer kept
-  BootTime released_read_time;    // read_time of that record; epoch 0 when nothing was released
-  std::uint64_t last_seq = 0;     // newest record written
-  std::string name;               // display name of the router
+  BootTime released_read_time;     // read_time of that record; epoch 0 when nothing was released
+  std::uint64_t last_seq = 0;      // newest record written
+  std::string name;                // display name of the router
 };
 struct Alive {
   std::uint64_t recv_inc = 0;

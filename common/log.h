@@ -47,12 +47,20 @@ void log_event(LogLevel level, std::string_view event, const K&... pairs) {
   log_line(level, line);
 }
 template <class... K>
-void log_debug(std::string_view event, const K&... pairs) { log_event(LogLevel::kDebug, event, pairs...); }
+void log_debug(std::string_view event, const K&... pairs) {
+  log_event(LogLevel::kDebug, event, pairs...);
+}
 template <class... K>
-void log_info(std::string_view event, const K&... pairs) { log_event(LogLevel::kInfo, event, pairs...); }
+void log_info(std::string_view event, const K&... pairs) {
+  log_event(LogLevel::kInfo, event, pairs...);
+}
 template <class... K>
-void log_warn(std::string_view event, const K&... pairs) { log_event(LogLevel::kWarn, event, pairs...); }
+void log_warn(std::string_view event, const K&... pairs) {
+  log_event(LogLevel::kWarn, event, pairs...);
+}
 template <class... K>
-void log_error(std::string_view event, const K&... pairs) { log_event(LogLevel::kError, event, pairs...); }
+void log_error(std::string_view event, const K&... pairs) {
+  log_event(LogLevel::kError, event, pairs...);
+}
 
 }  // namespace bmpha

@@ -51,7 +51,8 @@ bool parse_number(const std::string& text, std::uint64_t& out) {
 const char* version() { return BMPHA_VERSION; }
 
 bool parse_duration(const std::string& text, Millis& out) {
-  static constexpr std::pair<const char*, std::int64_t> kUnits[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+  static constexpr std::pair<const char*, std::int64_t> kUnits[] = {
+      {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
   const std::size_t digits = text.find_first_not_of("0123456789");
   std::uint64_t n = 0;
   if (digits == std::string::npos || !parse_number(text.substr(0, digits), n) || n > 1'000'000'000) return false;
@@ -83,7 +84,7 @@ struct Options::Impl {
     bool is_list = false;
     bool is_secret = false;
     CLI::Option* cli = nullptr;
-    Values given;                                    // from the command line
+    Values given;                                     // from the command line
     std::function<std::string(const Values&)> check;  // "expected ..." or empty
     std::function<void(const Values&)> set;
   };
@@ -193,10 +194,10 @@ Options::Options(std::string tool, std::string description)
       ->envname(env_name(impl_->tool, "config"));
   impl_->app.add_flag("--check", impl_->check, "check the configuration and exit");
   impl_->app.add_flag("--verbose,-v", impl_->verbose, "log debug events too");
-  impl_->app.footer(fmt::format(
-      "Every setting is also a key of the configuration file and an environment variable, for example {}.\n"
-      "Exit codes: 0 done, 100 usage or configuration, 101 bug, 111 environment. Manual: man {}",
-      env_name(impl_->tool, "node-name"), impl_->tool));
+  impl_->app.footer(
+      fmt::format("Every setting is also a key of the configuration file and an environment variable, for example {}.\n"
+                  "Exit codes: 0 done, 100 usage or configuration, 101 bug, 111 environment. Manual: man {}",
+                  env_name(impl_->tool, "node-name"), impl_->tool));
 }
 Options::~Options() = default;
 
@@ -243,7 +244,10 @@ void Options::number(const std::string& key, std::uint64_t* target, const std::s
 void Options::flag(const std::string& key, bool* target, const std::string& help) {
   auto& k = impl_->add(key, {});
   k.is_flag = true;
-  k.cli = impl_->app.add_flag_callback("--" + key, [&k] { k.given = {"true"}; }, help)->group("Settings");
+  k.cli = impl_->app
+              .add_flag_callback(
+                  "--" + key, [&k] { k.given = {"true"}; }, help)
+              ->group("Settings");
   k.check = [](const Values& v) {
     return v.size() == 1 && (v[0] == "true" || v[0] == "false" || v[0] == "1" || v[0] == "0")
                ? std::string()
@@ -309,8 +313,7 @@ std::optional<int> Options::parse(int argc, const char* const* argv) {
   } catch (const CLI::ExtrasError&) {
     for (const std::string& word : impl_->app.remaining()) {
       const std::string name = word.substr(std::min(word.find_first_not_of('-'), word.size()));
-      fmt::print(stderr, "{}: {}\n", impl_->tool,
-                 impl_->unknown("command line", name.substr(0, name.find('='))));
+      fmt::print(stderr, "{}: {}\n", impl_->tool, impl_->unknown("command line", name.substr(0, name.find('='))));
     }
     return kExitUsage;
   } catch (const CLI::Error& e) {

@@ -31,20 +31,34 @@ struct Cursor {
 
 const char* kind_name(RecordKind k) {
   switch (k) {
-    case RecordKind::kSessionBegin: return "session_begin";
-    case RecordKind::kSessionEnd: return "session_end";
-    case RecordKind::kRouter: return "router";
-    case RecordKind::kPeer: return "peer";
-    case RecordKind::kAttributes: return "attributes";
-    case RecordKind::kRoutes: return "routes";
-    case RecordKind::kStat: return "stat";
-    case RecordKind::kEor: return "eor";
-    case RecordKind::kRaw: return "raw";
-    case RecordKind::kSynced: return "synced";
-    case RecordKind::kRun: return "run";
-    case RecordKind::kStale: return "stale";
-    case RecordKind::kDown: return "down";
-    case RecordKind::kCollector: return "collector";
+    case RecordKind::kSessionBegin:
+      return "session_begin";
+    case RecordKind::kSessionEnd:
+      return "session_end";
+    case RecordKind::kRouter:
+      return "router";
+    case RecordKind::kPeer:
+      return "peer";
+    case RecordKind::kAttributes:
+      return "attributes";
+    case RecordKind::kRoutes:
+      return "routes";
+    case RecordKind::kStat:
+      return "stat";
+    case RecordKind::kEor:
+      return "eor";
+    case RecordKind::kRaw:
+      return "raw";
+    case RecordKind::kSynced:
+      return "synced";
+    case RecordKind::kRun:
+      return "run";
+    case RecordKind::kStale:
+      return "stale";
+    case RecordKind::kDown:
+      return "down";
+    case RecordKind::kCollector:
+      return "collector";
   }
   return "unknown";
 }

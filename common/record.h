@@ -43,8 +43,19 @@ const char* kind_name(RecordKind k);
 
 // Which topic template the record belongs to (layout "single" maps all parsed objects to one topic).
 enum class TopicSelector : std::uint8_t {
-  kCollector = 0, kRouter = 1, kPeer = 2, kBaseAttribute = 3, kUnicastPrefix = 4, kL3vpn = 5, kEvpn = 6,
-  kLsNode = 7, kLsLink = 8, kLsPrefix = 9, kBmpStat = 10, kBmpRaw = 11, kOther = 12,
+  kCollector = 0,
+  kRouter = 1,
+  kPeer = 2,
+  kBaseAttribute = 3,
+  kUnicastPrefix = 4,
+  kL3vpn = 5,
+  kEvpn = 6,
+  kLsNode = 7,
+  kLsLink = 8,
+  kLsPrefix = 9,
+  kBmpStat = 10,
+  kBmpRaw = 11,
+  kOther = 12,
 };
 
 struct Envelope {
@@ -53,11 +64,11 @@ struct Envelope {
   bool in_dump = false;  // read before the session's `synced` (the `synced` itself included)
   bool opener = false;   // a Peer Up, or the `first` row written in its place
   SessionId session;
-  std::uint64_t seq = 0;   // from 1 per session, without gaps; session begin is 1
-  RouterId router;         // also the rows' router hash
-  Hash128 key;             // Kafka key: peer hash; router hash for router and control records; collector hash
-  BootTime read_time;      // when the bytes were read from the socket
-  BootTime drained_time;   // last instant before that read at which the socket was seen empty
+  std::uint64_t seq = 0;          // from 1 per session, without gaps; session begin is 1
+  RouterId router;                // also the rows' router hash
+  Hash128 key;                    // Kafka key: peer hash; router hash for router and control records; collector hash
+  BootTime read_time;             // when the bytes were read from the socket
+  BootTime drained_time;          // last instant before that read at which the socket was seen empty
   std::int64_t read_wall_us = 0;  // read_time as UTC microseconds
   std::uint32_t rows = 0;
   std::uint32_t payload_size = 0;

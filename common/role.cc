@@ -54,8 +54,8 @@ void put_gate_router(ByteWriter& w, const GateRouter& g) {
   w.text8(g.name);
   put_session(w, g.session);
   w.u8(static_cast<std::uint8_t>(g.role));
-  for (const bool flag : {g.up, g.in_dump, g.torn, g.read_paused, g.solo, g.unclean, g.blocked, g.unsent_tail,
-                          g.front_is_opener})
+  for (const bool flag :
+       {g.up, g.in_dump, g.torn, g.read_paused, g.solo, g.unclean, g.blocked, g.unsent_tail, g.front_is_opener})
     w.u8(flag ? 1 : 0);
   w.u64(g.epoch);
   put_session(w, g.claimed_session);
@@ -115,8 +115,8 @@ void put_role_router(ByteWriter& w, const RoleRouter& g) {
 bool get_role_router(ByteReader& r, RoleRouter& g) {
   std::uint8_t emit = 0, settles = 0;
   if (!r.copy(g.router.bytes.data(), 16) || !get_role(r, g.role) || !r.u64(g.epoch) || !get_session(r, g.session) ||
-      !get_time(r, g.cover) || !get_time(r, g.start) || !r.u8(emit) || emit > 2 ||
-      !get_session(r, g.reset_session) || !r.u8(settles))
+      !get_time(r, g.cover) || !get_time(r, g.start) || !r.u8(emit) || emit > 2 || !get_session(r, g.reset_session) ||
+      !r.u8(settles))
     return false;
   g.emit = static_cast<Emit>(emit);
   for (std::uint8_t n = 0; n < settles; ++n) {
@@ -143,9 +143,12 @@ std::string check_head(ByteReader& r, std::uint8_t tag, const char* what) {
 
 const char* role_name(Role r) {
   switch (r) {
-    case Role::kStandby: return "standby";
-    case Role::kActive: return "active";
-    case Role::kReleasing: return "releasing";
+    case Role::kStandby:
+      return "standby";
+    case Role::kActive:
+      return "active";
+    case Role::kReleasing:
+      return "releasing";
   }
   return "unknown";
 }

@@ -36,20 +36,20 @@ BootTime step_back(const std::vector<Bracket>& brackets, BootTime start);
 
 struct GateRouter {
   RouterId router;
-  std::string name;    // display name
-  SessionId session;   // newest session seen in the FIFO
-  bool up = false;     // its TCP connection is open
+  std::string name;      // display name
+  SessionId session;     // newest session seen in the FIFO
+  bool up = false;       // its TCP connection is open
   bool in_dump = false;  // its bracket is open
-  bool torn = false;   // what is held cannot be continued from (G6 dropped an open bracket)
+  bool torn = false;     // what is held cannot be continued from (G6 dropped an open bracket)
   bool read_paused = false;
   Role role = Role::kStandby;  // what the gate does now; kReleasing until the last in-flight record is answered
   bool solo = false;
-  bool unclean = false;        // released with unacknowledged records
-  std::uint64_t epoch = 0;     // of the claim being served, or of the last one
-  SessionId claimed_session;   // session for which the gate sends; none while standby
-  bool blocked = false;        // stands at the first record of another session than claimed_session
-  bool unsent_tail = false;    // holds records of an ended session that were never acknowledged or covered
-  std::optional<BootTime> w;   // delivered watermark; kept after a release
+  bool unclean = false;       // released with unacknowledged records
+  std::uint64_t epoch = 0;    // of the claim being served, or of the last one
+  SessionId claimed_session;  // session for which the gate sends; none while standby
+  bool blocked = false;       // stands at the first record of another session than claimed_session
+  bool unsent_tail = false;   // holds records of an ended session that were never acknowledged or covered
+  std::optional<BootTime> w;  // delivered watermark; kept after a release
   std::optional<BootTime> oldest_unacked;
   std::uint32_t in_flight = 0;
   std::uint64_t bytes = 0;
@@ -59,7 +59,7 @@ struct GateRouter {
   BootTime trimmed_to;
   bool front_is_opener = false;  // the first held record is a session's first, or nothing is held and none came yet
   std::vector<Bracket> brackets;
-  std::uint8_t emitted = 0;      // highest Emit written under this epoch
+  std::uint8_t emitted = 0;  // highest Emit written under this epoch
 };
 
 struct GateStatus {
@@ -68,7 +68,7 @@ struct GateStatus {
   bool recv_alive = false;     // an ALIVE came within 1.5 s
   std::uint64_t n = 0;         // counts messages
   BootTime sent;
-  bool kafka_ok = true;        // false after kKafkaBad of failing, true again after kKafkaGood of success
+  bool kafka_ok = true;  // false after kKafkaBad of failing, true again after kKafkaGood of success
   std::vector<GateRouter> routers;
 };
 
@@ -76,14 +76,15 @@ enum class Emit : std::uint8_t { kNone = 0, kStale = 1, kDown = 2 };
 
 struct RoleRouter {
   RouterId router;
-  Role role = Role::kStandby;    // kStandby tells an active gate to release (kReleasing is never commanded)
+  Role role = Role::kStandby;  // kStandby tells an active gate to release (kReleasing is never commanded)
   std::uint64_t epoch = 0;
-  SessionId session;             // the only session that this role covers
+  SessionId session;                // the only session that this role covers
   std::vector<SettledGen> settles;  // for the `run` of this epoch
-  std::optional<BootTime> cover;  // trim line before retain: min of the owner's W and what safety asks; none: trim nothing
-  BootTime start;                // start point of the claim, before step_back
+  std::optional<BootTime>
+      cover;       // trim line before retain: min of the owner's W and what safety asks; none: trim nothing
+  BootTime start;  // start point of the claim, before step_back
   Emit emit = Emit::kNone;
-  SessionId reset_session;       // ask bmp-recv to close this session; none otherwise
+  SessionId reset_session;  // ask bmp-recv to close this session; none otherwise
 };
 
 struct Roles {

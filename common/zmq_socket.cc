@@ -32,11 +32,16 @@ namespace {
 
 zmq::socket_type type_of(SocketKind kind) {
   switch (kind) {
-    case SocketKind::kPub: return zmq::socket_type::pub;
-    case SocketKind::kXpub: return zmq::socket_type::xpub;
-    case SocketKind::kSub: return zmq::socket_type::sub;
-    case SocketKind::kRouter: return zmq::socket_type::router;
-    case SocketKind::kDealer: return zmq::socket_type::dealer;
+    case SocketKind::kPub:
+      return zmq::socket_type::pub;
+    case SocketKind::kXpub:
+      return zmq::socket_type::xpub;
+    case SocketKind::kSub:
+      return zmq::socket_type::sub;
+    case SocketKind::kRouter:
+      return zmq::socket_type::router;
+    case SocketKind::kDealer:
+      return zmq::socket_type::dealer;
   }
   return zmq::socket_type::pub;
 }
@@ -113,8 +118,7 @@ bool ZmqSocket::try_recv(Frame& out) {
 
 namespace {
 ZmqSocket::Sent send_message(zmq::socket_t& socket, zmq::message_t message, bool more) {
-  const zmq::send_flags flags =
-      more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
+  const zmq::send_flags flags = more ? zmq::send_flags::dontwait | zmq::send_flags::sndmore : zmq::send_flags::dontwait;
   try {
     return socket.send(message, flags).has_value() ? ZmqSocket::Sent::kYes : ZmqSocket::Sent::kAgain;
   } catch (const zmq::error_t&) {
@@ -132,7 +136,9 @@ ZmqSocket::Sent ZmqSocket::try_send(Bytes frame, std::shared_ptr<const void> own
   void* data = const_cast<std::uint8_t*>(frame.data());  // NOLINT: ZeroMQ never writes through it
   zmq::message_t message(
       data, frame.size(),
-      [](void*, void* h) { std::unique_ptr<std::shared_ptr<const void>>(static_cast<std::shared_ptr<const void>*>(h)); },
+      [](void*, void* h) {
+        std::unique_ptr<std::shared_ptr<const void>>(static_cast<std::shared_ptr<const void>*>(h));
+      },
       hint.get());
   (void)hint.release();  // the message's free function owns it now
   return send_message(impl_->socket, std::move(message), more);

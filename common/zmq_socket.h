@@ -46,11 +46,11 @@ class ZmqContext {
 class ZmqSocket {
  public:
   struct Settings {
-    int send_hwm = 1000;    // messages; 0 = no limit (the caller's credit limits)
+    int send_hwm = 1000;  // messages; 0 = no limit (the caller's credit limits)
     int recv_hwm = 1000;
-    bool conflate = false;  // keep only the newest message (level-triggered tables)
+    bool conflate = false;          // keep only the newest message (level-triggered tables)
     bool router_mandatory = false;  // sending to an unknown peer fails instead of dropping silently
-    bool heartbeat = true;  // ZMTP heartbeats on TCP endpoints
+    bool heartbeat = true;          // ZMTP heartbeats on TCP endpoints
   };
   ZmqSocket(ZmqContext& context, SocketKind kind, const Settings& settings);
   ~ZmqSocket();
