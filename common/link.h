@@ -28,7 +28,7 @@
 namespace bmpha {
 
 inline constexpr std::uint8_t kLinkVersion = 1;
-inline constexpr std::uint64_t kInitialCredit = 1024 * 1024;
+inline constexpr std::uint64_t kInitialCredit = std::uint64_t{1} << 20;
 
 enum class LinkType : std::uint8_t { kHello = 1, kControl = 2, kAlive = 3 };
 

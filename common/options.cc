@@ -208,7 +208,7 @@ std::string with_default(const std::string& help, const std::string& shown) {
 }
 }  // namespace
 
-void Options::text(const std::string& key, std::string* target, const std::string& help, Check check) {
+void Options::text(const std::string& key, std::string* target, const std::string& help, const Check& check) {
   auto& k = impl_->add(key, with_default(help, *target));
   k.check = [check](const Values& v) {
     if (std::string e = one_value(v); !e.empty()) return e;
@@ -217,7 +217,8 @@ void Options::text(const std::string& key, std::string* target, const std::strin
   k.set = [target](const Values& v) { *target = v[0]; };
 }
 
-void Options::list(const std::string& key, std::vector<std::string>* target, const std::string& help, Check check) {
+void Options::list(const std::string& key, std::vector<std::string>* target, const std::string& help,
+                   const Check& check) {
   auto& k = impl_->add(key, with_default(help + " (repeatable)", fmt::format("{}", fmt::join(*target, ", "))));
   k.is_list = true;
   k.check = [check](const Values& v) {

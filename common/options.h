@@ -40,8 +40,8 @@ class Options {
   Options& operator=(const Options&) = delete;
 
   // Targets must outlive the object; their current values are the defaults that --help shows.
-  void text(const std::string& key, std::string* target, const std::string& help, Check check = {});
-  void list(const std::string& key, std::vector<std::string>* target, const std::string& help, Check check = {});
+  void text(const std::string& key, std::string* target, const std::string& help, const Check& check = {});
+  void list(const std::string& key, std::vector<std::string>* target, const std::string& help, const Check& check = {});
   void number(const std::string& key, std::uint64_t* target, const std::string& help, std::uint64_t min = 0,
               std::uint64_t max = UINT64_MAX);
   void flag(const std::string& key, bool* target, const std::string& help);
