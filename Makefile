@@ -1,6 +1,6 @@
 # The only makefile. `make help` lists the targets.
 #
-# BUILD = release | debug | asan | fuzz picks flags and directory, so variants never mix: build/$(BUILD)/.
+# BUILD = release | debug | asan | mutable | fuzz picks flags and directory, so variants never mix: build/$(BUILD)/.
 # Required flags are kept apart from the user's CXXFLAGS, CPPFLAGS and LDFLAGS.
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -27,10 +27,12 @@ VERSION := 0.1.0
 
 FLAGS_release := -O2 -g1 -DNDEBUG
 FLAGS_debug := -O0 -g
+# Protocol rules can be switched off one by one (common/rules.h): for tests only, never installed.
+FLAGS_mutable := -O1 -g -DBMPHA_MUTABLE
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifeq ($(origin FLAGS_$(BUILD)),undefined)
-$(error BUILD=$(BUILD) is not one of release, debug, asan, fuzz)
+$(error BUILD=$(BUILD) is not one of release, debug, asan, mutable, fuzz)
 endif
 OUT := build/$(BUILD)
 
