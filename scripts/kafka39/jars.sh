@@ -1,0 +1,31 @@
+#!/bin/bash
+# jars.sh: sees to it that the jars of a Kafka 3.9 broker are there, and prints their directory.
+# KAFKA_JARS names a directory that has them already; else build/kafka39/libs is filled once through Maven.
+# Exit code 75: Maven's repository cannot be reached; 111: something else is wrong.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+if [[ -n ${KAFKA_JARS:-} ]]; then
+  compgen -G "$KAFKA_JARS/kafka_2.*.jar" >/dev/null || fail "KAFKA_JARS=$KAFKA_JARS has no kafka_2.*.jar"
+  say "$KAFKA_JARS"
+  exit
+fi
+dir=$TREE/build/kafka39
+mkdir -p "$dir"
+exec 9>"$dir/lock"
+flock 9  # two starts at once fetch once
+if [[ ! -e $dir/complete ]]; then
+  command -v mvn >/dev/null || fail "mvn is missing HINT: scripts/install-deps"
+  note "fetching the jars of Apache Kafka 3.9 through Maven (once, 46 MB)"
+  cp "$TREE/scripts/kafka39/pom.xml" "$dir/pom.xml"
+  if ! timeout 300 mvn -q -B -f "$dir/pom.xml" -Djars="$dir/libs" package >"$dir/mvn.log" 2>&1; then
+    if grep -qiE 'unknown host|unresolved|connection (refused|reset|timed out)|connect timed out|network is unreachable|no route to host|temporary failure|offline mode' "$dir/mvn.log" ||
+      [[ ! -s $dir/mvn.log ]]; then
+      note "Maven's repository cannot be reached: $dir/mvn.log"
+      exit 75
+    fi
+    fail "Maven failed: $dir/mvn.log"
+  fi
+  : >"$dir/complete"
+fi
+say "$dir/libs"
