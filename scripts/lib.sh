@@ -158,3 +158,93 @@ say_broker() {
     *) say "broker: $1" ;;
   esac
 }
+
+# --- configuration files ---------------------------------------------------------------------------------------------
+# toml KEY VALUE...: one line; several values make a list. Numbers and true/false stay bare.
+toml() {
+  local key=$1 out='' value
+  shift
+  for value in "$@"; do
+    [[ $value != *[\"\\]* && $value != *$'\n'* ]] || usage_error "value of $key holds a quote, backslash or newline: $value"
+    [[ $value =~ ^([0-9]+|true|false)$ ]] || value="\"$value\""
+    out+=${out:+, }$value
+  done
+  (($# == 1)) && printf '%s = %s\n' "$key" "$out" || printf '%s = [%s]\n' "$key" "$out"
+}
+
+# toml_value FILE KEY: the bare value of a line `KEY = "value"`, empty when absent.
+toml_value() { sed -n "s/^$2 *= *\"\{0,1\}\([^\"]*\)\"\{0,1\} *\$/\1/p" "$1" | head -n 1; }
+
+# override FILE TOOL SETTING...: puts the settings that are written TOOL.KEY=VALUE into the file. A repeated key makes
+# a list.
+override() {
+  local file=$1 tool=$2 setting key
+  local -A values=()
+  shift 2
+  for setting in "$@"; do
+    [[ $setting == "$tool".?*=* ]] || continue
+    key=${setting#"$tool".}
+    values[${key%%=*}]+=${key#*=}$'\n'
+  done
+  for key in "${!values[@]}"; do
+    sed -i "/^$key *=/d" "$file"
+    mapfile -t setting <<<"${values[$key]%$'\n'}"
+    toml "$key" "${setting[@]}" >>"$file"
+  done
+}
+
+# check_settings TOOLS SETTING...: every setting must name one of the tools.
+check_settings() {
+  local tools=$1 setting
+  shift
+  for setting in "$@"; do
+    [[ $setting == ?*.?*=* && " $tools " == *" ${setting%%.*} "* ]] ||
+      usage_error "--set $setting: expected TOOL.KEY=VALUE with one of: $tools"
+  done
+}
+
+# start_tools DIR TOOL...: starts those that do not run, each with DIR/TOOL.toml, and watches them for a moment.
+start_tools() {
+  local dir=$1 tool program
+  shift
+  for tool in "$@"; do
+    process_of "$dir/$tool" >/dev/null && continue
+    program=$(tool_path "$tool")
+    "$program" --config "$dir/$tool.toml" --check >/dev/null || exit 100
+    launch "$dir/$tool" "$dir/$tool.log" "$program" --config "$dir/$tool.toml"
+  done
+  sleep 0.3
+  for tool in "$@"; do
+    if ! process_of "$dir/$tool" >/dev/null; then
+      tail -n 5 "$dir/$tool.log" >&2
+      fail "$tool ended at its start: $dir/$tool.log"
+    fi
+  done
+}
+
+# show_tools DIR TOOL...: status 1 when one is down.
+show_tools() {
+  local dir=$1 tool pid down=0
+  shift
+  for tool in "$@"; do
+    if pid=$(process_of "$dir/$tool"); then
+      say "${dir##*/} $tool: running pid=$pid"
+    else
+      say "${dir##*/} $tool: not running"
+      down=1
+    fi
+  done
+  return $down
+}
+
+# show_usage SCRIPT: the comment at its top.
+show_usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$1"; }
+
+# create_topics DIR NODE: as an operator would; the embedded broker was started with its topic.
+create_topics() {
+  (
+    load_env "$1"
+    [[ $BROKER != embedded ]] || exit 0
+    "$(tool_path kafka-gate)" --config "$1/$2/kafka-gate.toml" --create-topics >>"$1/topics.log" 2>&1
+  ) || fail "cannot create the topics: $1/topics.log: $(tail -n 1 "$1/topics.log" 2>/dev/null)"
+}
