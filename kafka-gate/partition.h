@@ -1,0 +1,22 @@
+// Where a record goes: the partition of a Kafka key and the topic of a selector.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/ids.h"
+#include "common/record.h"
+
+namespace bmpha::gate {
+
+// Kafka's murmur2, as the Java client and rd_kafka_msg_partitioner_murmur2 compute it.
+std::uint32_t murmur2(std::string_view key);
+
+// (murmur2(32 hex characters of the key) & 0x7fffffff) mod partitions. REQUIRES: partitions > 0.
+std::uint32_t partition_of(const Hash128& key, std::uint32_t partitions);
+
+// Topic of a record. One topic takes every parsed object, so that one partition orders a peer's whole life.
+const std::string& topic_of(TopicSelector selector, const std::string& topic);
+
+}  // namespace bmpha::gate
