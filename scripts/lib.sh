@@ -2,7 +2,9 @@
 # shellcheck shell=bash
 
 TREE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-PYTHON=/usr/bin/python3  # not the one in PATH: Debian's modules belong to this one
+# Not the python3 in PATH: the modules of Debian belong to this one.
+# shellcheck disable=SC2034
+PYTHON=/usr/bin/python3
 PROGRAM=${0##*/}
 
 say() { printf '%s\n' "$*"; }

@@ -1,0 +1,123 @@
+"""A private FRR bgpd on loopback with two BMP targets, and its tables as the truth to compare with."""
+import ipaddress
+import json
+import os
+import subprocess
+import time
+
+BGPD = "/usr/lib/frr/bgpd"
+LOCAL_AS = 65001
+
+# Both retry times must be given, or bgpd refuses `bmp connect` without a word. Pre-policy needs the inbound tables.
+CONFIG = """\
+hostname demo-router
+log file {dir}/bgpd.log warnings
+ip prefix-list DENIED seq 5 permit {denied} le 32
+route-map IN deny 10
+ match ip address prefix-list DENIED
+route-map IN permit 20
+ set community 65001:1 additive
+router bgp {asn}
+ bgp router-id 127.0.0.1
+ no bgp ebgp-requires-policy
+ no bgp default ipv4-unicast
+ no bgp network import-check
+{neighbors}
+ address-family ipv4 unicast
+{activate4}
+ exit-address-family
+ address-family ipv6 unicast
+{activate6}
+ exit-address-family
+{targets}
+"""
+NEIGHBOR = """\
+ neighbor {addr} remote-as {asn}
+ neighbor {addr} ebgp-multihop 3
+ neighbor {addr} disable-connected-check
+ neighbor {addr} update-source 127.0.0.1
+ neighbor {addr} passive"""
+TARGET = """\
+ bmp targets {name}
+  bmp monitor ipv4 unicast pre-policy
+  bmp monitor ipv4 unicast post-policy
+  bmp monitor ipv6 unicast pre-policy
+  bmp monitor ipv6 unicast post-policy
+  bmp connect 127.0.0.1 port {port} min-retry 200 max-retry 1000"""
+
+
+class Frr:
+    """neighbors: {address: AS}; targets: {name: BMP port}; denied: what the inbound policy refuses."""
+
+    def __init__(self, directory, bgp_port, neighbors, targets, denied):
+        self._dir, self.bgp_port, self._neighbors = directory, bgp_port, neighbors
+        os.makedirs(directory, exist_ok=True)
+        activate = [f"  neighbor {a} activate\n  neighbor {a} soft-reconfiguration inbound" for a in neighbors]
+        text = CONFIG.format(
+            dir=directory, asn=LOCAL_AS, denied=denied,
+            neighbors="\n".join(NEIGHBOR.format(addr=a, asn=asn) for a, asn in neighbors.items()),
+            activate4="\n".join(f"{line}\n  neighbor {a} route-map IN in" for line, a in zip(activate, neighbors)),
+            activate6="\n".join(activate),
+            targets="\n".join(TARGET.format(name=name, port=port) for name, port in targets.items()))
+        self._config = os.path.join(directory, "bgpd.conf")
+        with open(self._config, "w", encoding="ascii") as f:
+            f.write(text)
+        self._process = None
+
+    def start(self):
+        log = open(os.path.join(self._dir, "bgpd.out"), "ab")
+        with log:
+            self._process = subprocess.Popen(
+                [BGPD, "-S", "-Z", "-M", "bmp", "-f", self._config, "-i", os.path.join(self._dir, "bgpd.pid"),
+                 "--vty_socket", self._dir, "-l", "127.0.0.1", "-p", str(self.bgp_port), "-A", "127.0.0.1", "-P", "0"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 20
+        while True:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"bgpd ended at its start, see {self._dir}/bgpd.out")
+            try:
+                if self._vty("show bgp summary json", check=False):
+                    return
+            except subprocess.SubprocessError:
+                pass
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"bgpd did not come up within 20 s, see {self._dir}/bgpd.out")
+            time.sleep(0.2)
+
+    def stop(self):
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _vty(self, command, check=True):
+        done = subprocess.run(["vtysh", "--vty_socket", self._dir, "-d", "bgpd", "-c", command], capture_output=True,
+                              text=True, timeout=60, check=check)
+        return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else None
+
+    def routes(self):
+        """{(view, peer, prefix): (next hop, AS path, MED)} of pre-policy (received) and post-policy (accepted)."""
+        out = {}
+        for family in ("ipv4", "ipv6"):
+            for peer in self._neighbors:
+                table = self._vty(f"show bgp {family} unicast neighbors {peer} received-routes json") or {}
+                for prefix, route in (table.get("receivedRoutes") or {}).items():
+                    out["pre", peer, _network(prefix)] = _row(route, route["nextHop" if "nextHop" in route else "nextHopGlobal"])
+            table = self._vty(f"show bgp {family} unicast json") or {}
+            for prefix, paths in (table.get("routes") or {}).items():
+                for path in paths:
+                    hops = {h["ip"] for h in path["nexthops"] if h.get("scope", "global") == "global"}
+                    out["post", path["peerId"], _network(prefix)] = _row(path, sorted(hops)[0])
+        return out
+
+
+def _network(text):
+    return str(ipaddress.ip_network(text))
+
+
+def _row(route, next_hop):
+    return (str(ipaddress.ip_address(next_hop)), tuple(int(a) for a in route["path"].split()), route.get("metric", 0))
