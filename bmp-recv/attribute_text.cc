@@ -1,0 +1,436 @@
+#include "bmp-recv/attribute_text.h"
+
+#include <algorithm>
+#include <array>
+
+namespace bmpha::recv {
+namespace {
+
+void append_quad(TextBuffer& out, Bytes four) { out.commit(put_ipv4(out.room(kMaxIpText), four.data())); }
+
+// "name=global:local" of the AS- and address-specific types (RFC 4360 3, RFC 5668).
+struct SpecificName {
+  std::uint8_t subtype;
+  const char* name;
+};
+constexpr SpecificName kSpecificNames[] = {
+    {0x02, "rt="},  {0x03, "soo="},    {0x05, "ospf-did="}, {0x07, "ospf-rid="}, {0x08, "colc="},
+    {0x09, "sas="}, {0x0a, "vpn-id="}, {0x0b, "import="},   {0x12, "p2mp-nh="},
+};
+const char* specific_name(std::uint8_t subtype) {
+  for (const SpecificName& n : kSpecificNames)
+    if (n.subtype == subtype) return n.name;
+  return nullptr;
+}
+
+void append_mac(TextBuffer& out, Bytes six) {
+  for (std::size_t n = 0; n < 6; ++n) {
+    if (n != 0) out.append(':');
+    out.commit(put_hex(out.room(2), six.subspan(n, 1)));
+  }
+}
+
+// False: no text form is known.
+bool append_specific(TextBuffer& out, std::uint8_t type, std::uint8_t subtype, ByteReader r) {
+  const char* name = specific_name(subtype);
+  if (name == nullptr) return false;
+  std::uint16_t short_number = 0;
+  std::uint32_t number = 0;
+  Bytes address;
+  out.append(name);
+  if (type == 0x00 && r.u16(short_number)) {
+    out.number(short_number);
+    if (!r.u32(number)) return false;
+  } else if (type == 0x01 && r.bytes(4, address)) {
+    append_quad(out, address);
+    if (!r.u16(short_number)) return false;
+    number = short_number;
+  } else if (r.u32(number)) {
+    out.number(number);
+    if (!r.u16(short_number)) return false;
+    number = short_number;
+  }
+  out.append(':');
+  out.number(number);
+  return true;
+}
+
+bool append_opaque(TextBuffer& out, std::uint8_t subtype, ByteReader r) {
+  std::uint32_t word = 0;
+  std::uint16_t half = 0;
+  std::uint8_t a = 0, b = 0;
+  switch (subtype) {
+    case 0x06:  // OSPF route type, RFC 4577 4.2.6
+      if (!r.u32(word) || !r.u8(a) || !r.u8(b)) return false;
+      out.append("ospf-rt=area-");
+      out.number(word);
+      out.append(a == 5 ? ":E:" : a == 7 ? ":N:" : a == 3 ? ":IA:" : ":O:");
+      out.number(b);
+      return true;
+    case 0x0b:  // color, RFC 9012 4.3
+      if (!r.u16(half) || !r.u32(word)) return false;
+      out.append("color=");
+      out.number(word);
+      return true;
+    case 0x0c:  // encapsulation, RFC 9012 4.1
+      if (!r.u32(word) || !r.u16(half)) return false;
+      out.append("encap=");
+      out.number(half);
+      return true;
+    case 0x0d:
+      out.append("default-gw");
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool append_evpn(TextBuffer& out, std::uint8_t subtype, ByteReader r) {  // RFC 7432 7, RFC 9135 8.1
+  std::uint8_t flags = 0, reserved = 0;
+  std::uint32_t number = 0;
+  std::uint16_t half = 0;
+  switch (subtype) {
+    case 0x00:
+      if (!r.u8(flags) || !r.u8(reserved) || !r.u32(number)) return false;
+      out.append("mac_mob_flags=");
+      out.number(flags);
+      out.append(" mac_mob_seq_num=");
+      out.number(number);
+      return true;
+    case 0x01:
+      if (!r.u8(flags) || !r.u16(half) || !r.u24(number)) return false;
+      out.append("esi_label_flags=");
+      out.number(flags);
+      out.append(" esi_label=");
+      out.number(number);
+      return true;
+    case 0x02:
+      out.append("es_import=");
+      break;
+    case 0x03:
+      out.append("router_mac=");
+      break;
+    default:
+      return false;
+  }
+  append_mac(out, r.rest());
+  return true;
+}
+
+bool append_generic(TextBuffer& out, std::uint8_t subtype, ByteReader r) {  // RFC 8955 7
+  std::uint16_t half = 0;
+  std::uint32_t word = 0;
+  Bytes last;
+  if (!r.u16(half) || !r.u32(word)) return false;
+  switch (subtype) {
+    case 0x07:
+      out.append("flow-act=");
+      out.append((word & 2) != 0 ? "S" : "");
+      out.append((word & 1) != 0 ? "T" : "");
+      return true;
+    case 0x08:
+      out.append("flow-redir=");
+      out.number(half);
+      out.append(':');
+      out.number(word);
+      return true;
+    case 0x09:
+      out.append("flow-remark=");
+      out.number(word & 0x3f);
+      return true;
+    default:
+      return false;
+  }
+}
+
+void append_ext_community(TextBuffer& out, Bytes eight) {
+  ByteReader r(eight);
+  std::uint8_t type = 0, subtype = 0;
+  bool known = r.u8(type) && r.u8(subtype);
+  if (type <= 0x02) {
+    known = known && append_specific(out, type, subtype, r);
+  } else if (type == 0x03) {
+    known = known && append_opaque(out, subtype, r);
+  } else if (type == 0x06) {
+    known = known && append_evpn(out, subtype, r);
+  } else {
+    known = known && type == 0x80 && append_generic(out, subtype, r);
+  }
+  if (known) return;
+  out.append("0x");
+  out.commit(put_hex(out.room(16), eight));
+}
+
+const char* afi_name(std::uint16_t afi) {
+  switch (afi) {
+    case 1:
+      return "IPv4";
+    case 2:
+      return "IPv6";
+    case 16388:
+      return "BGP-LS";
+    default:
+      return "unknown";
+  }
+}
+const char* safi_name(std::uint8_t safi) {
+  switch (safi) {
+    case 1:
+      return "Unicast";
+    case 2:
+      return "Multicast";
+    case 4:
+      return "Labeled Unicast";
+    case 5:
+      return "MCAST VPN";
+    case 65:
+      return "VPLS";
+    case 66:
+      return "BGP MDT";
+    case 67:
+      return "BGP 4over6";
+    case 68:
+      return "BGP 6over4";
+    case 70:
+      return "BGP EVPNs";
+    case 71:
+      return "BGP-LS";
+    case 128:
+      return "MPLS-Labeled VPN";
+    case 129:
+      return "Multicast BGP/MPLS VPN";
+    case 132:
+      return "RT constrains";
+    default:
+      return "unknown";
+  }
+}
+
+void append_family(TextBuffer& out, std::uint16_t afi, std::uint8_t safi) {
+  out.append(" : afi=");
+  out.number(afi);
+  out.append(" safi=");
+  out.number(safi);
+}
+void append_family_names(TextBuffer& out, std::uint16_t afi, std::uint8_t safi) {
+  out.append(" : ");
+  out.append(safi_name(safi));
+  out.append(' ');
+  out.append(afi_name(afi));
+}
+
+void append_add_path(TextBuffer& out, ByteReader r) {
+  AddPath a;
+  bool first = true;
+  while (r.u16(a.family.afi) && r.u8(a.family.safi) && r.u8(a.mode)) {
+    if (!first) out.append(", ");
+    first = false;
+    out.append("ADD Path (69)");
+    append_family(out, a.family.afi, a.family.safi);
+    out.append(" send/receive=");
+    out.number(a.mode);
+    append_family_names(out, a.family.afi, a.family.safi);
+    out.append(a.mode == 1 ? " Receive" : a.mode == 2 ? " Send" : a.mode == 3 ? " Send/Receive" : " unknown");
+  }
+}
+
+void append_capability(TextBuffer& out, const RawCapability& c) {
+  ByteReader r(c.value);
+  Family f;
+  std::uint8_t reserved = 0;
+  switch (static_cast<Capability>(c.code)) {
+    case Capability::kMultiprotocol:
+      out.append("MPBGP (1)");
+      if (!r.u16(f.afi) || !r.u8(reserved) || !r.u8(f.safi)) return;
+      append_family(out, f.afi, f.safi);
+      append_family_names(out, f.afi, f.safi);
+      return;
+    case Capability::kRouteRefresh:
+      out.append("Route Refresh (2)");
+      return;
+    case Capability::kOutboundFilter:
+      out.append("Outbound Filter (3)");
+      return;
+    case Capability::kGracefulRestart:
+      out.append("Graceful Restart (64)");
+      return;
+    case Capability::kAs4:
+      out.append("4 Octet ASN (65)");
+      return;
+    case Capability::kMultiSession:
+      out.append("Multi-session (68)");
+      return;
+    case Capability::kAddPath:
+      append_add_path(out, r);
+      return;
+    case Capability::kEnhancedRouteRefresh:
+      out.append("Route Refresh Enhanced (70)");
+      return;
+    case Capability::kRouteRefreshOld:
+      out.append("Route Refresh Old (128)");
+      return;
+  }
+  out.number(c.code);
+}
+
+const char* notification_name(std::uint8_t code) {  // RFC 4271 4.5, RFC 7313 5
+  switch (code) {
+    case 1:
+      return "message header error";
+    case 2:
+      return "OPEN message error";
+    case 3:
+      return "UPDATE message error";
+    case 4:
+      return "hold timer expired";
+    case 5:
+      return "finite state machine error";
+    case 6:
+      return "cease";
+    case 7:
+      return "ROUTE-REFRESH message error";
+    default:
+      return "unknown error";
+  }
+}
+const char* cease_name(std::uint8_t subcode) {  // RFC 4486 3, RFC 8538 3, RFC 9384
+  static constexpr const char* kNames[] = {"",
+                                           "maximum number of prefixes reached",
+                                           "administrative shutdown",
+                                           "peer de-configured",
+                                           "administrative reset",
+                                           "connection rejected",
+                                           "other configuration change",
+                                           "connection collision resolution",
+                                           "out of resources",
+                                           "hard reset",
+                                           "BFD down"};
+  return subcode < std::size(kNames) ? kNames[subcode] : "";
+}
+
+}  // namespace
+
+const char* origin_text(std::uint8_t origin) {
+  static constexpr const char* kNames[] = {"igp", "egp", "incomplete"};
+  return origin < 3 ? kNames[origin] : "";
+}
+
+void append_address(TextBuffer& out, const Address& a) {
+  if (a.size == 4) out.commit(put_ipv4(out.room(kMaxIpText), a.bytes.data()));
+  if (a.size == 16) out.commit(put_ipv6(out.room(kMaxIpText), a.bytes.data()));
+}
+
+void append_as_path(TextBuffer& out, const AsPath& path) {
+  // 11 bytes for each AS number, 4 for the braces of each segment.
+  char* p = out.room(path.asns.size() * 11 + path.segments.size() * 4);
+  const std::uint32_t* asn = path.asns.data();
+  for (const AsPath::Segment& s : path.segments) {
+    const bool set = s.type == SegmentType::kSet;
+    if (set) p = put_text(p, " {");
+    for (unsigned n = 0; n < s.count; ++n) {
+      *p++ = ' ';
+      p = put_number(p, *asn++);
+    }
+    if (set) p = put_text(p, " }");
+  }
+  out.commit(p);
+}
+
+void append_communities(TextBuffer& out, Bytes value) {
+  char* p = out.room(value.size() / 4 * 12);
+  const char* begin = p;
+  ByteReader r(value);
+  std::uint16_t asn = 0, local = 0;
+  while (r.u16(asn) && r.u16(local)) {
+    if (p != begin) *p++ = ' ';
+    p = put_number(p, asn);
+    *p++ = ':';
+    p = put_number(p, local);
+  }
+  out.commit(p);
+}
+
+void append_ext_communities(TextBuffer& out, Bytes value) {
+  const std::size_t begin = out.size();
+  ByteReader r(value);
+  Bytes one;
+  while (r.bytes(8, one)) {
+    if (out.size() != begin) out.append(' ');
+    append_ext_community(out, one);
+  }
+}
+
+void append_large_communities(TextBuffer& out, Bytes value) {
+  char* p = out.room(value.size() / 12 * 33);
+  const char* begin = p;
+  ByteReader r(value);
+  std::uint32_t global = 0, one = 0, two = 0;
+  while (r.u32(global) && r.u32(one) && r.u32(two)) {
+    if (p != begin) *p++ = ' ';
+    p = put_number(p, global);
+    *p++ = ':';
+    p = put_number(p, one);
+    *p++ = ':';
+    p = put_number(p, two);
+  }
+  out.commit(p);
+}
+
+void append_cluster_list(TextBuffer& out, Bytes value) {
+  ByteReader r(value);
+  Bytes id;
+  while (r.bytes(4, id)) {
+    append_quad(out, id);
+    out.append(' ');
+  }
+}
+
+void append_capabilities(TextBuffer& out, const Open& open, std::size_t limit) {
+  TextBuffer item;
+  const std::size_t begin = out.size();
+  for (const RawCapability& c : open.capabilities) {
+    item.clear();
+    append_capability(item, c);
+    if (out.size() - begin + item.size() + 2 > limit) return;
+    if (out.size() != begin) out.append(", ");
+    out.append(item.view());
+  }
+}
+
+void append_rd(TextBuffer& out, const std::array<std::uint8_t, 8>& rd) {
+  ByteReader r(rd);
+  std::uint16_t type = 0, half = 0;
+  std::uint32_t word = 0;
+  Bytes address;
+  if (!r.u16(type)) return;
+  if (type == 1 && r.bytes(4, address) && r.u16(half)) {
+    append_quad(out, address);
+    out.append(':');
+    out.number(half);
+  } else if (type == 2 && r.u32(word) && r.u16(half)) {
+    out.number(word);
+    out.append(':');
+    out.number(half);
+  } else if (r.u16(half) && r.u32(word)) {
+    out.number(half);
+    out.append(':');
+    out.number(word);
+  }
+}
+
+void append_notification(TextBuffer& out, std::uint8_t code, std::uint8_t subcode, Bytes data) {
+  out.append(notification_name(code));
+  const char* detail = code == 6 ? cease_name(subcode) : "";
+  if (*detail != '\0') {
+    out.append(": ");
+    out.append(detail);
+  }
+  ByteReader r(data);
+  std::string_view message;
+  if (code == 6 && (subcode == 2 || subcode == 4) && r.text8(message) && !message.empty()) {
+    out.append(": ");
+    append_clean(out, message, 128);
+  }
+}
+
+}  // namespace bmpha::recv

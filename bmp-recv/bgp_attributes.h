@@ -1,0 +1,110 @@
+// Path attributes (RFC 4271 4.3, 5; RFC 1997, 4360, 4456, 6793, 8092). Values that need no arithmetic stay raw bytes,
+// borrowed from the UPDATE; numbers are decoded. One PathAttributes is reused for every UPDATE: in steady state
+// nothing is allocated.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <vector>
+
+#include "bmp-recv/fault.h"
+#include "common/byte_reader.h"
+
+namespace bmpha::recv {
+
+// IANA BGP Path Attributes; others are data.
+enum class AttributeType : std::uint8_t {
+  kOrigin = 1,
+  kAsPath = 2,
+  kNextHop = 3,
+  kMed = 4,
+  kLocalPref = 5,
+  kAtomicAggregate = 6,
+  kAggregator = 7,
+  kCommunity = 8,
+  kOriginatorId = 9,
+  kClusterList = 10,
+  kMpReach = 14,
+  kMpUnreach = 15,
+  kExtCommunity = 16,
+  kAs4Path = 17,
+  kAs4Aggregator = 18,
+  kLargeCommunity = 32,
+};
+
+// RFC 4271 4.3 b), RFC 5065 3.
+enum class SegmentType : std::uint8_t { kSet = 1, kSequence = 2, kConfedSequence = 3, kConfedSet = 4 };
+
+struct AsPath {
+  struct Segment {
+    SegmentType type = SegmentType::kSequence;
+    std::uint8_t count = 0;
+  };
+  std::vector<Segment> segments;
+  std::vector<std::uint32_t> asns;  // of all segments, one after the other
+
+  void clear() {
+    segments.clear();
+    asns.clear();
+  }
+  // RFC 4271 9.1.2.2: a set counts as one, confederation segments do not count.
+  std::size_t hops() const;
+};
+
+// The value of an AS_PATH whose AS numbers have `width` bytes. False: it does not fit exactly; out is then not to be
+// used.
+[[nodiscard]] bool parse_as_path(Bytes value, int width, AsPath& out);
+
+// RFC 6793 4.2.3: the path of an old speaker, completed from AS4_PATH. Replaces path.
+void merge_as4_path(const AsPath& as4, AsPath& path, AsPath& scratch);
+
+// An address of 0 (absent), 4 or 16 bytes.
+struct Address {
+  std::array<std::uint8_t, 16> bytes{};
+  std::uint8_t size = 0;
+};
+
+struct RawAttribute {
+  AttributeType type{};
+  Bytes value;
+};
+
+struct PathAttributes {
+  std::vector<RawAttribute> all;  // as received, without those that were discarded
+  std::bitset<256> present;       // by type, of `all`
+  std::uint8_t origin = 0;
+  AsPath as_path;    // merged
+  Address next_hop;  // NEXT_HOP
+  std::uint32_t med = 0;
+  std::uint32_t local_pref = 0;
+  bool has_aggregator = false;
+  std::uint32_t aggregator_asn = 0;
+  std::array<std::uint8_t, 4> aggregator_id{};
+  std::array<std::uint8_t, 4> originator_id{};
+  Bytes communities, ext_communities, large_communities, cluster_list;  // lengths are multiples of their item
+  Bytes mp_reach, mp_unreach;
+  AsPath as4_path, scratch;
+
+  void clear();
+  bool has(AttributeType t) const { return present[static_cast<std::size_t>(t)]; }
+};
+
+// What is worth counting besides the fault that decides about the message.
+struct AttributeFaults {
+  Fault fatal = Fault::kNone;        // the message cannot be used at all
+  Fault withdraw = Fault::kNone;     // the first reason to treat the message as a withdrawal
+  std::array<Fault, 4> discarded{};  // attributes that were dropped
+  std::size_t discarded_count = 0;
+  bool other_as_width = false;  // AS_PATH is readable only in the width that was not expected
+
+  void discard(Fault f) {
+    if (discarded_count < discarded.size()) discarded[discarded_count++] = f;
+  }
+};
+
+// Decodes a whole path attribute field. `expect_as4`: 4-byte AS numbers are tried first. Attribute flags are not
+// judged: routers send them wrong, and the type alone says how to read the value.
+void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults);
+
+}  // namespace bmpha::recv

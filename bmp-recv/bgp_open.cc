@@ -1,0 +1,108 @@
+#include "bmp-recv/bgp_open.h"
+
+#include <algorithm>
+
+namespace bmpha::recv {
+namespace {
+
+constexpr std::uint8_t kOpen = 1;
+constexpr std::uint8_t kCapabilityParameter = 2;
+
+bool parse_capability(std::uint8_t code, ByteReader value, Open& out) {
+  out.capabilities.push_back({code, value.rest()});
+  switch (static_cast<Capability>(code)) {
+    case Capability::kMultiprotocol: {
+      Family f;
+      std::uint8_t reserved = 0;
+      if (!value.u16(f.afi) || !value.u8(reserved) || !value.u8(f.safi)) return false;
+      out.families.push_back(f);
+      return true;
+    }
+    case Capability::kAs4:
+      out.as4 = value.u32(out.asn);
+      return out.as4;
+    case Capability::kAddPath:
+      while (!value.empty()) {
+        AddPath a;
+        if (!value.u16(a.family.afi) || !value.u8(a.family.safi) || !value.u8(a.mode)) return false;
+        out.add_path.push_back(a);
+      }
+      return true;
+    default:
+      return true;
+  }
+}
+
+bool parse_capabilities(ByteReader r, Open& out) {
+  while (!r.empty()) {
+    std::uint8_t code = 0, length = 0;
+    ByteReader value;
+    if (!r.u8(code) || !r.u8(length) || !r.sub(length, value)) return false;
+    if (!parse_capability(code, value, out)) return false;
+  }
+  return true;
+}
+
+// Optional parameters; RFC 9072: a first parameter type of 255 means 16-bit lengths.
+bool parse_parameters(ByteReader r, std::uint8_t length8, Open& out) {
+  ByteReader peek = r;
+  std::uint8_t first = 0;
+  const bool extended = length8 != 0 && peek.u8(first) && first == 255;
+  std::uint16_t total = length8;
+  if (extended) {
+    r = peek;
+    if (!r.u16(total)) return false;
+  }
+  ByteReader parameters;
+  if (!r.sub(total, parameters) || !r.empty()) return false;
+  while (!parameters.empty()) {
+    std::uint8_t type = 0, short_length = 0;
+    std::uint16_t length = 0;
+    ByteReader value;
+    if (!parameters.u8(type)) return false;
+    if (extended ? !parameters.u16(length) : !parameters.u8(short_length)) return false;
+    if (!extended) length = short_length;
+    if (!parameters.sub(length, value)) return false;
+    if (type == kCapabilityParameter && !parse_capabilities(value, out)) return false;
+  }
+  return true;
+}
+
+bool has_add_path(const Open& sender, const Open& receiver, Family f) {
+  const auto sends = [&](const AddPath& a) { return a.family == f && a.sends(); };
+  const auto receives = [&](const AddPath& a) { return a.family == f && a.receives(); };
+  return std::any_of(sender.add_path.begin(), sender.add_path.end(), sends) &&
+         std::any_of(receiver.add_path.begin(), receiver.add_path.end(), receives);
+}
+
+}  // namespace
+
+bool parse_open(Bytes message, Open& out) {
+  ByteReader r(message);
+  std::uint16_t length = 0, asn = 0;
+  std::uint8_t type = 0, parameters = 0;
+  if (!r.skip(16) || !r.u16(length) || length != message.size() || !r.u8(type) || type != kOpen) return false;
+  if (!r.u8(out.version) || !r.u16(asn) || !r.u16(out.hold_time) || !r.copy(out.bgp_id.data(), 4) || !r.u8(parameters))
+    return false;
+  out.asn = asn;
+  if (!parse_parameters(r, parameters, out)) return false;
+  if (out.families.empty()) out.families.push_back(kIpv4Unicast);
+  return true;
+}
+
+PeerContext negotiate(const Open& sent, const Open& received) {
+  PeerContext c;
+  c.known = true;
+  c.as4 = sent.as4 && received.as4;
+  c.in_v4 = has_add_path(received, sent, kIpv4Unicast);
+  c.in_v6 = has_add_path(received, sent, kIpv6Unicast);
+  c.out_v4 = has_add_path(sent, received, kIpv4Unicast);
+  c.out_v6 = has_add_path(sent, received, kIpv6Unicast);
+  for (const Family& f : sent.families)
+    if (std::find(received.families.begin(), received.families.end(), f) != received.families.end() &&
+        std::find(c.families.begin(), c.families.end(), f) == c.families.end())
+      c.families.push_back(f);
+  return c;
+}
+
+}  // namespace bmpha::recv

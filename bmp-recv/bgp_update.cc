@@ -1,0 +1,134 @@
+#include "bmp-recv/bgp_update.h"
+
+#include <algorithm>
+
+namespace bmpha::recv {
+namespace {
+
+constexpr std::uint8_t kUpdate = 2;
+constexpr std::size_t kBgpHeaderSize = 19;
+
+bool is_unicast(const Family& f) { return f == kIpv4Unicast || f == kIpv6Unicast; }
+
+bool read_nlri(Bytes field, bool v6, const UpdateContext& context, std::vector<Prefix>& list, Update& out) {
+  const NlriResult result = parse_nlri(field, v6, v6 ? context.ids_v6 : context.ids_v4, list);
+  if (result == NlriResult::kOkOtherForm) out.other_path_ids = true;
+  return result != NlriResult::kBad;
+}
+
+// RFC 4760 3, RFC 2545 3, RFC 8950 4: a global address, perhaps followed by a link-local one that is of no use here.
+bool read_next_hop(Bytes field, bool v6, Address& out) {
+  const std::size_t n = field.size();
+  const bool short_form = n == 4 && !v6;
+  if (!short_form && n != 16 && n != 32) return false;
+  out.size = short_form ? 4 : 16;
+  std::copy_n(field.begin(), out.size, out.bytes.begin());
+  return true;
+}
+
+Fault parse_mp_reach(const UpdateContext& context, Update& out) {
+  ByteReader r(out.attributes.mp_reach);
+  Family family;
+  std::uint8_t next_hop_size = 0, reserved = 0;
+  Bytes next_hop;
+  if (!r.u16(family.afi) || !r.u8(family.safi)) return Fault::kMpReach;
+  if (!is_unicast(family)) {
+    out.other[out.other_count++] = family;
+    return Fault::kNone;
+  }
+  if (!r.u8(next_hop_size) || !r.bytes(next_hop_size, next_hop) || !r.u8(reserved)) return Fault::kMpReach;
+  const bool v6 = family == kIpv6Unicast;
+  if (!read_next_hop(next_hop, v6, out.mp_next_hop) && out.faults.withdraw == Fault::kNone)
+    out.faults.withdraw = Fault::kNextHop;
+  return read_nlri(r.rest(), v6, context, out.announced, out) ? Fault::kNone : Fault::kMpReach;
+}
+
+Fault parse_mp_unreach(const UpdateContext& context, bool nothing_else, Update& out) {
+  ByteReader r(out.attributes.mp_unreach);
+  Family family;
+  if (!r.u16(family.afi) || !r.u8(family.safi)) return Fault::kMpUnreach;
+  if (r.empty() && nothing_else) {  // RFC 4724 2
+    out.end_of_rib = family;
+    return Fault::kNone;
+  }
+  if (!is_unicast(family)) {
+    out.other[out.other_count++] = family;
+    return Fault::kNone;
+  }
+  return read_nlri(r.rest(), family == kIpv6Unicast, context, out.withdrawn, out) ? Fault::kNone : Fault::kMpUnreach;
+}
+
+struct Fields {
+  Bytes withdrawn, attributes, nlri;
+};
+Fault split(Bytes message, Fields& out) {
+  ByteReader r(message);
+  Bytes marker;
+  std::uint16_t length = 0;
+  std::uint8_t type = 0;
+  if (!r.bytes(16, marker) || !r.u16(length) || length < kBgpHeaderSize || length > message.size() || !r.u8(type))
+    return Fault::kBgpHeader;
+  if (std::any_of(marker.begin(), marker.end(), [](std::uint8_t b) { return b != 0xff; })) return Fault::kBgpHeader;
+  if (type != kUpdate) return Fault::kNotUpdate;
+  ByteReader body;
+  std::uint16_t withdrawn = 0, attributes = 0;
+  if (!r.sub(length - kBgpHeaderSize, body) || !body.u16(withdrawn) || !body.bytes(withdrawn, out.withdrawn) ||
+      !body.u16(attributes) || !body.bytes(attributes, out.attributes))
+    return Fault::kUpdateLength;
+  out.nlri = body.rest();
+  return Fault::kNone;
+}
+
+// RFC 4271 4.3, 5: the routes of such a message are the router's own state, so they are kept.
+void note_missing(Update& out) {
+  if (!out.announced.empty() &&
+      (!out.attributes.has(AttributeType::kOrigin) || !out.attributes.has(AttributeType::kAsPath)))
+    out.faults.discard(Fault::kMissingAttribute);
+}
+
+void treat_as_withdraw(Update& out) {
+  out.withdrawn.insert(out.withdrawn.end(), out.announced.begin(), out.announced.end());
+  out.announced.clear();
+  out.classic_count = 0;
+}
+
+}  // namespace
+
+void Update::clear() {
+  withdrawn.clear();
+  announced.clear();
+  classic_count = 0;
+  mp_next_hop.size = 0;
+  attributes.clear();
+  faults = {};
+  end_of_rib.reset();
+  other_count = 0;
+  other_path_ids = false;
+}
+
+Fault parse_update(Bytes message, const UpdateContext& context, Update& out) {
+  out.clear();
+  const auto fatal = [&](Fault f) { return out.faults.fatal = f; };
+  Fields f;
+  if (const Fault fault = split(message, f); fault != Fault::kNone) return fatal(fault);
+  if (f.withdrawn.empty() && f.attributes.empty() && f.nlri.empty()) {  // RFC 4724 2
+    out.end_of_rib = kIpv4Unicast;
+    return Fault::kNone;
+  }
+  parse_attributes(f.attributes, context.expect_as4, out.attributes, out.faults);
+  if (out.faults.fatal != Fault::kNone) return out.faults.fatal;
+  if (!read_nlri(f.withdrawn, false, context, out.withdrawn, out)) return fatal(Fault::kWithdrawnNlri);
+  if (!read_nlri(f.nlri, false, context, out.announced, out)) return fatal(Fault::kNlri);
+  out.classic_count = out.announced.size();
+  if (out.attributes.has(AttributeType::kMpReach))
+    if (const Fault fault = parse_mp_reach(context, out); fault != Fault::kNone) return fatal(fault);
+  if (out.attributes.has(AttributeType::kMpUnreach)) {
+    const bool nothing_else = f.withdrawn.empty() && f.nlri.empty() && out.attributes.all.size() == 1;
+    if (const Fault fault = parse_mp_unreach(context, nothing_else, out); fault != Fault::kNone) return fatal(fault);
+  }
+  note_missing(out);
+  if (out.faults.withdraw != Fault::kNone) treat_as_withdraw(out);
+  return Fault::kNone;
+}
+
+}  // namespace bmpha::recv

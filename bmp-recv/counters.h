@@ -1,0 +1,52 @@
+// What bmp-recv counts, over all sessions. Shown by the state dump.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+
+#include "bmp-recv/bgp_open.h"
+#include "bmp-recv/fault.h"
+#include "bmp-recv/framer.h"
+
+namespace bmpha::recv {
+
+struct Counters {
+  std::array<std::uint64_t, kBmpTypes> messages{};
+  std::map<std::uint8_t, std::uint64_t> unknown_messages;  // by type number
+  std::array<std::uint64_t, kFaultCount> faults{};
+  std::uint64_t bad_frames = 0;  // sessions closed for bad framing
+  std::uint64_t prefixes_announced = 0;
+  std::uint64_t prefixes_withdrawn = 0;
+  std::uint64_t treated_as_withdraw = 0;  // messages
+  std::uint64_t after_peer_down = 0;      // announced prefixes of peers that are down: dropped
+  std::uint64_t end_of_rib = 0;
+  std::uint64_t peers_first = 0;                   // openers written for peers without a Peer Up
+  std::uint64_t as_width_fallbacks = 0;            // AS_PATH in another width than OPENs and flags say
+  std::uint64_t path_id_fallbacks = 0;             // NLRI with or without path identifiers, against the OPENs
+  std::uint64_t unknown_statistics = 0;            // statistics TLVs of types without a name here
+  std::map<Family, std::uint64_t> other_families;  // messages with families that are not decoded
+  std::uint64_t other_families_more = 0;           // ... beyond the families that are listed
+  std::uint64_t records = 0;
+  std::uint64_t record_bytes = 0;
+  std::uint64_t read_bytes = 0;
+  std::uint64_t sessions_opened = 0;
+  std::uint64_t sessions_refused = 0;  // allow list, limit, router id in use
+  std::uint64_t handshake_timeouts = 0;
+  std::uint64_t idle_timeouts = 0;
+  std::uint64_t resets = 0;       // sessions closed on the gate's request
+  std::uint64_t pauses = 0;       // times that reading of a session was paused
+  std::uint64_t link_errors = 0;  // malformed messages on the gate's socket
+
+  static constexpr std::size_t kMaxFamilies = 64;
+  void fault(Fault f) { ++faults[static_cast<std::size_t>(f)]; }
+  void other_family(const Family& f) {
+    if (other_families.size() >= kMaxFamilies && !other_families.contains(f)) {
+      ++other_families_more;
+    } else {
+      ++other_families[f];
+    }
+  }
+};
+
+}  // namespace bmpha::recv

@@ -1,0 +1,59 @@
+// Why a message, or a part of one, could not be used. A fault costs at most the message in which it stands; it is
+// counted by this reason. (Bad framing is not here: it closes the session, see framer.h.)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bmpha::recv {
+
+enum class Fault : std::uint8_t {
+  kNone,
+  // BMP message bodies: the message is dropped, unless noted.
+  kPeerHeader,    // per-peer header cut short
+  kInitiation,    // TLV overruns the message; what stood before it is used
+  kTermination,   // likewise
+  kPeerUp,        // cut short before its OPEN messages
+  kPeerUpOpen,    // an OPEN is malformed: the Peer Up counts, its capabilities are unknown
+  kPeerUpTlv,     // information TLV overruns the message; what stood before it is used
+  kPeerDown,      // no reason code
+  kPeerDownData,  // data does not fit the reason: the Peer Down counts
+  kStatistics,    // TLV overruns the message
+  kTooManyPeers,  // limit of peers in one session
+  kNoInitiation,  // message before the Initiation while the router's identity depends on it
+  // BGP UPDATE: the message is dropped.
+  kBgpHeader,     // marker, length or type of the BGP message
+  kNotUpdate,     // BGP message that is no UPDATE inside Route Monitoring
+  kUpdateLength,  // withdrawn or attribute length overruns the message
+  kWithdrawnNlri,
+  kNlri,
+  kMpReach,
+  kMpUnreach,
+  kDuplicateMp,    // MP_REACH or MP_UNREACH twice (RFC 7606 3.g)
+  kAmplification,  // its rows would be out of all proportion to its bytes
+  // Attributes: the message counts as a withdrawal of its prefixes (RFC 7606 "treat-as-withdraw").
+  kAttributeLength,
+  kOrigin,
+  kAsPath,
+  kNextHop,
+  kMed,
+  kLocalPref,
+  kCommunity,
+  kOriginatorId,
+  kClusterList,
+  kExtCommunity,
+  kLargeCommunity,
+  // Attributes: only the attribute is dropped (RFC 7606 "attribute discard").
+  kAtomicAggregate,
+  kAggregator,
+  kAs4Path,
+  kAs4Aggregator,
+  kDuplicateAttribute,
+  kMissingAttribute,  // ORIGIN or AS_PATH is absent; the route is kept, since the router holds it
+  kCount,
+};
+inline constexpr std::size_t kFaultCount = static_cast<std::size_t>(Fault::kCount);
+
+const char* fault_name(Fault f);
+
+}  // namespace bmpha::recv

@@ -1,0 +1,35 @@
+#include "bmp-recv/framer.h"
+
+namespace bmpha::recv {
+
+FrameState next_frame(Bytes data, BmpFrame& out) {
+  ByteReader r(data);
+  std::uint8_t version = 0, type = 0;
+  std::uint32_t length = 0;
+  if (!r.u8(version)) return FrameState::kNeedMore;
+  if (version != kBmpVersion) return FrameState::kBadVersion;
+  if (!r.u32(length)) return FrameState::kNeedMore;
+  if (length < kBmpHeaderSize) return FrameState::kTooShort;
+  if (length > kMaxBmpMessage) return FrameState::kTooLong;
+  Bytes body;
+  if (!r.u8(type) || !r.bytes(length - kBmpHeaderSize, body)) return FrameState::kNeedMore;
+  out = BmpFrame{type, body, length};
+  return FrameState::kFrame;
+}
+
+const char* frame_error(FrameState state) {
+  switch (state) {
+    case FrameState::kFrame:
+    case FrameState::kNeedMore:
+      break;
+    case FrameState::kBadVersion:
+      return "BMP version is not 3";
+    case FrameState::kTooShort:
+      return "BMP message length is below 6";
+    case FrameState::kTooLong:
+      return "BMP message length is above 262144";
+  }
+  return "none";
+}
+
+}  // namespace bmpha::recv

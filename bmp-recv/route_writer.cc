@@ -1,0 +1,199 @@
+#include "bmp-recv/route_writer.h"
+
+#include "bmp-recv/attribute_text.h"
+
+namespace bmpha::recv {
+namespace {
+
+// Largest sum of rows that one UPDATE may turn into. A full extended message of honest routes stays far below.
+constexpr std::size_t kMaxUpdateText = 64 * 1024 * 1024;
+
+// Room for the parts of a row that differ from row to row: action, sequence, hash, prefix, length, path identifier.
+constexpr std::size_t kRowOwn = 4 + kMaxNumberText + 1 + kHexText + kMaxIpText + 4 + 11;
+
+// An upper bound of the printed attributes, from the sizes of their bytes.
+std::size_t text_bound(const Update& u) {
+  const PathAttributes& a = u.attributes;
+  return 600 + a.as_path.asns.size() * 11 + a.as_path.segments.size() * 4 + a.communities.size() * 3 +
+         a.ext_communities.size() * 6 + a.large_communities.size() * 3 + a.cluster_list.size() * 4;
+}
+
+std::string_view flag(bool v) { return v ? "1" : "0"; }
+
+}  // namespace
+
+bool AttributesSeen::insert(const Hash128& attributes, const Hash128& peer) {
+  std::uint64_t a = 0, p = 0;
+  std::memcpy(&a, attributes.bytes.data(), sizeof a);
+  std::memcpy(&p, peer.bytes.data(), sizeof p);
+  const std::uint64_t key = a ^ (p * 0x9e3779b97f4a7c15ULL);
+  Slot& slot = slots_[key % kSlots];
+  if (slot.key == key && slot.pass == pass_) return false;
+  slot = {key, pass_};
+  return true;
+}
+
+void RouteWriter::print_attributes(const Update& update, const Address& next_hop) {
+  const PathAttributes& a = update.attributes;
+  TextBuffer& t = s_.attributes;
+  t.clear();
+  t.append(a.has(AttributeType::kOrigin) ? origin_text(a.origin) : "");
+  t.append('\t');
+  append_as_path(t, a.as_path);
+  t.append('\t');
+  t.number(a.as_path.asns.size());
+  t.append('\t');
+  t.number(a.as_path.asns.empty() ? 0 : a.as_path.asns.back());
+  t.append('\t');
+  append_address(t, next_hop);
+  t.append('\t');
+  t.number(a.med);
+  t.append('\t');
+  t.number(a.local_pref);
+  t.append('\t');
+  if (a.has_aggregator) {
+    t.number(a.aggregator_asn);
+    t.append(' ');
+    t.commit(put_ipv4(t.room(kMaxIpText), a.aggregator_id.data()));
+  }
+  t.append('\t');
+  append_communities(t, a.communities);
+  t.append('\t');
+  append_ext_communities(t, a.ext_communities);
+  t.append('\t');
+  append_cluster_list(t, a.cluster_list);
+  t.append('\t');
+  t.append(flag(a.has(AttributeType::kAtomicAggregate)));
+  t.append('\t');
+  t.append(flag(next_hop.size == 4));
+  t.append('\t');
+  if (a.has(AttributeType::kOriginatorId)) t.commit(put_ipv4(t.room(kMaxIpText), a.originator_id.data()));
+  s_.large.clear();
+  append_large_communities(s_.large, a.large_communities);
+}
+
+void RouteWriter::prepare_before(const Context& c, std::string_view attributes_hash) {
+  TextBuffer& t = s_.before;
+  t.clear();
+  t.append('\t');
+  t.append(c.router_columns);
+  t.append('\t');
+  t.append(attributes_hash);
+  t.append('\t');
+  t.append(c.peer_columns);
+  t.append('\t');
+  t.commit(s_.timestamp.put(t.room(kTimestampText), c.stamp.seconds, c.stamp.micros));
+  t.append('\t');
+}
+
+void RouteWriter::prepare_after(const Context& c) {
+  TextBuffer& t = s_.after;
+  t.clear();
+  t.append("\t\t");  // no labels
+  t.append(flag(c.header.is_pre_policy()));
+  t.append('\t');
+  t.append(flag(c.header.is_adj_in()));
+  t.append('\t');
+  t.append(s_.large.view());
+  t.append('\n');
+}
+
+void RouteWriter::write_attribute_row(const Hash128& hash, const Context& c, RouteRows& out) {
+  const std::size_t need =
+      s_.attributes.size() + s_.large.size() + c.router_columns.size() + c.peer_columns.size() + 128;
+  if (out.attributes().count != 0 && out.attributes().text.size() + need > kFlushBytes) out.flush_attributes();
+  Rows& rows = out.attributes();
+  char* p = rows.text.room(need);
+  p = put_text(p, "add\t");
+  p = put_number(p, attribute_seq++);
+  *p++ = '\t';
+  p = put_hash(p, hash);
+  *p++ = '\t';
+  p = put_text(p, c.router_columns);
+  *p++ = '\t';
+  p = put_text(p, c.peer_columns);
+  *p++ = '\t';
+  p = s_.timestamp.put(p, c.stamp.seconds, c.stamp.micros);
+  *p++ = '\t';
+  p = put_text(p, s_.attributes.view());
+  *p++ = '\t';
+  p = put_text(p, s_.large.view());
+  *p++ = '\n';
+  rows.text.commit(p);
+  ++rows.count;
+}
+
+void RouteWriter::write_rows(const char* action, const Prefix* begin, const Prefix* end, const Context& c,
+                             RouteRows& out) {
+  const std::string_view before = s_.before.view(), between = s_.between.view(), after = s_.after.view();
+  const std::size_t need = before.size() + between.size() + after.size() + kRowOwn;
+  const View view = view_of(c.header);
+  Rows* rows = &out.routes();
+  for (const Prefix* prefix = begin; prefix != end; ++prefix) {
+    if (rows->count != 0 && rows->text.size() + need > kFlushBytes) {
+      out.flush_routes();
+      rows = &out.routes();
+    }
+    char* p = rows->text.room(need);
+    std::memcpy(p, action, 4);
+    p = put_number(p + 4, route_seq++);
+    *p++ = '\t';
+    p = put_hash(p, route_hash(c.peer, *prefix, view));
+    p = put_text(p, before);
+    p = prefix->v6 ? put_ipv6(p, prefix->address.data()) : put_ipv4(p, prefix->address.data());
+    *p++ = '\t';
+    p = put_number(p, prefix->length);
+    p = put_text(p, between);
+    p = put_number(p, prefix->path_id);
+    p = put_text(p, after);
+    rows->text.commit(p);
+    ++rows->count;
+  }
+}
+
+void RouteWriter::write_withdrawn(const Update& update, const Context& c, RouteRows& out) {
+  if (update.withdrawn.empty()) return;
+  s_.large.clear();
+  prepare_before(c, {});
+  prepare_after(c);
+  const Prefix* at = update.withdrawn.data();
+  const Prefix* const end = at + update.withdrawn.size();
+  while (at != end) {  // runs of one address family
+    const Prefix* run = at;
+    while (run != end && run->v6 == at->v6) ++run;
+    s_.between.clear();
+    s_.between.append(at->v6 ? "\t0" : "\t1");
+    s_.between.append("\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t");  // columns 14 to 27 are empty
+    write_rows("del\t", at, run, c, out);
+    at = run;
+  }
+}
+
+void RouteWriter::write_announced(const Update& update, std::size_t begin, std::size_t end, const Address& next_hop,
+                                  const Context& c, RouteRows& out) {
+  if (begin == end) return;
+  const Hash128 hash = attributes_hash(update.attributes, next_hop, s_.hash);
+  print_attributes(update, next_hop);
+  if (next_hop.size != 0 && s_.seen.insert(hash, c.peer)) write_attribute_row(hash, c, out);
+  char hash_text[kHexText];
+  put_hash(hash_text, hash);
+  prepare_before(c, {hash_text, kHexText});
+  prepare_after(c);
+  const Prefix* list = update.announced.data();
+  s_.between.clear();
+  s_.between.append(list[begin].v6 ? "\t0\t" : "\t1\t");
+  s_.between.append(s_.attributes.view());
+  s_.between.append('\t');
+  write_rows("add\t", list + begin, list + end, c, out);
+}
+
+bool RouteWriter::write(const Update& update, const Context& c, RouteRows& out) {
+  const std::size_t rows = update.announced.size() + update.withdrawn.size();
+  if (rows != 0 && text_bound(update) > kMaxUpdateText / rows) return false;
+  write_withdrawn(update, c, out);
+  write_announced(update, 0, update.classic_count, update.attributes.next_hop, c, out);
+  write_announced(update, update.classic_count, update.announced.size(), update.mp_next_hop, c, out);
+  return true;
+}
+
+}  // namespace bmpha::recv

@@ -1,0 +1,87 @@
+// One UPDATE into base_attribute and unicast_prefix rows (contract A5.5, A5.6). Attributes are printed once per UPDATE
+// and copied into each row.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "bmp-recv/bgp_update.h"
+#include "bmp-recv/identity.h"
+#include "bmp-recv/record_builder.h"
+#include "bmp-recv/row_writer.h"
+
+namespace bmpha::recv {
+
+// Which attribute sets have been written in this pass already. A set that is forgotten is only written again.
+class AttributesSeen {
+ public:
+  void next_pass() { ++pass_; }
+  // True when the set is new for this peer in this pass; it is known from then on.
+  bool insert(const Hash128& attributes, const Hash128& peer);
+
+ private:
+  struct Slot {
+    std::uint64_t key = 0;
+    std::uint64_t pass = 0;
+  };
+  static constexpr std::size_t kSlots = 8192;
+  std::vector<Slot> slots_ = std::vector<Slot>(kSlots);
+  std::uint64_t pass_ = 1;
+};
+
+// Texts that are reused from UPDATE to UPDATE.
+struct RouteScratch {
+  TextBuffer attributes;  // columns 14 to 27 of unicast_prefix, which are 10 to 23 of base_attribute
+  TextBuffer large;       // column 32
+  TextBuffer before;      // columns 4 to 10
+  TextBuffer between;     // columns 13 to 27, with the separators around them
+  TextBuffer after;       // columns 29 to 32 and the row's end
+  TimestampText timestamp;
+  std::vector<std::uint8_t> hash;
+  AttributesSeen seen;
+};
+
+// Where rows of one peer go. full() is called when the rows must become a record first; both are empty or not as the
+// caller decides, but base_attribute rows always become records before the routes.
+class RouteRows {
+ public:
+  virtual ~RouteRows() = default;
+  virtual Rows& attributes() = 0;
+  virtual Rows& routes() = 0;
+  virtual void flush_attributes() = 0;
+  virtual void flush_routes() = 0;
+};
+
+class RouteWriter {
+ public:
+  struct Context {
+    const PeerHeader& header;
+    const Hash128& peer;
+    std::string_view peer_columns;    // "<peer hash>\t<peer ip>\t<peer asn>"
+    std::string_view router_columns;  // "<router hash>\t<router ip>"
+    Stamp stamp;
+  };
+  explicit RouteWriter(RouteScratch& scratch) : s_(scratch) {}
+
+  // Writes the withdrawals, then the announcements: a prefix in both counts as announced (RFC 4271 4.3).
+  // False: the rows would be out of all proportion to the message; nothing was written.
+  bool write(const Update& update, const Context& context, RouteRows& out);
+
+  std::uint64_t attribute_seq = 0;
+  std::uint64_t route_seq = 0;
+
+ private:
+  void write_withdrawn(const Update& update, const Context& context, RouteRows& out);
+  void write_announced(const Update& update, std::size_t begin, std::size_t end, const Address& next_hop,
+                       const Context& context, RouteRows& out);
+  void print_attributes(const Update& update, const Address& next_hop);
+  void write_attribute_row(const Hash128& hash, const Context& context, RouteRows& out);
+  void prepare_before(const Context& context, std::string_view attributes_hash);
+  void prepare_after(const Context& context);
+  void write_rows(const char* action, const Prefix* begin, const Prefix* end, const Context& context, RouteRows& out);
+
+  RouteScratch& s_;
+};
+
+}  // namespace bmpha::recv

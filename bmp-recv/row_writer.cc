@@ -1,0 +1,176 @@
+#include "bmp-recv/row_writer.h"
+
+#include "bmp-recv/attribute_text.h"
+
+namespace bmpha::recv {
+namespace {
+
+constexpr std::uint32_t kYear2000 = 946684800;
+constexpr std::size_t kNameLimit = 200;
+constexpr std::size_t kTextLimit = 255;
+constexpr std::size_t kLongLimit = 4096;
+
+// Column by column; the separator stands before each column but the first.
+class Row {
+ public:
+  Row(Rows& rows, const char* action) : rows_(rows), text_(rows.text) { text_.append(action); }
+  ~Row() {
+    text_.append('\n');
+    ++rows_.count;
+  }
+  Row(const Row&) = delete;
+  Row& operator=(const Row&) = delete;
+
+  Row& number(std::uint64_t v) {
+    text_.append('\t');
+    text_.number(v);
+    return *this;
+  }
+  Row& plain(std::string_view s) {
+    text_.append('\t');
+    text_.append(s);
+    return *this;
+  }
+  Row& cleaned(std::string_view s, std::size_t limit) {
+    text_.append('\t');
+    append_clean(text_, s, limit);
+    return *this;
+  }
+  Row& flag(bool v) { return plain(v ? "1" : "0"); }
+  Row& empty(std::size_t columns) {
+    for (std::size_t n = 0; n < columns; ++n) text_.append('\t');
+    return *this;
+  }
+  Row& stamp(const Stamp& s) {
+    TimestampText format;
+    text_.append('\t');
+    text_.commit(format.put(text_.room(kTimestampText), s.seconds, s.micros));
+    return *this;
+  }
+  Row& ipv4(const std::array<std::uint8_t, 4>& a) {
+    text_.append('\t');
+    text_.commit(put_ipv4(text_.room(kMaxIpText), a.data()));
+    return *this;
+  }
+  // A column that is written straight into the text.
+  TextBuffer& open() {
+    text_.append('\t');
+    return text_;
+  }
+
+ private:
+  Rows& rows_;
+  TextBuffer& text_;
+};
+
+std::string address_text(const std::uint8_t* sixteen, bool v4) {
+  char text[kMaxIpText];
+  const char* end = v4 ? put_ipv4(text, sixteen + 12) : put_ipv6(text, sixteen);
+  return {text, static_cast<std::size_t>(end - text)};
+}
+
+// Columns 2 to 11 of a peer row.
+void begin_peer(Row& r, const PeerRow& row) {
+  r.number(row.seq).plain(row.peer_hash).plain(row.router.hash).empty(1).ipv4(row.header.bgp_id);
+  r.plain(row.router.ip).stamp(row.stamp).number(row.header.asn).plain(peer_ip_text(row.header));
+  append_rd(r.open(), row.header.distinguisher);
+}
+// Columns 26 to 31.
+void end_peer(Row& r, const PeerHeader& h, std::string_view table_name) {
+  r.flag(h.type == static_cast<std::uint8_t>(PeerType::kRdInstance)).flag(h.is_pre_policy()).flag(h.prints_v4());
+  r.flag(h.is_loc_rib()).flag(h.is_loc_rib_filtered()).cleaned(table_name, kTextLimit);
+}
+
+void append_down_text(TextBuffer& out, const PeerDown& down) {
+  if (down.reason == 1 || down.reason == 3) {
+    append_notification(out, down.error_code, down.error_subcode, down.error_data);
+  } else if (down.reason == 2) {
+    out.append("local system closed, FSM event ");
+    out.number(down.fsm_event);
+  }
+}
+
+}  // namespace
+
+Stamp stamp_of(std::int64_t wall_us) { return {wall_us / 1000000, static_cast<std::uint32_t>(wall_us % 1000000)}; }
+Stamp stamp_of(const PeerHeader& h, std::int64_t receipt_us) {
+  return h.seconds < kYear2000 ? stamp_of(receipt_us) : Stamp{h.seconds, h.micros};
+}
+
+std::string peer_ip_text(const PeerHeader& h) {
+  static constexpr std::array<std::uint8_t, 16> kAny{};
+  if (h.is_loc_rib()) return address_text(kAny.data(), false);
+  return address_text(h.address.data(), h.prints_v4());
+}
+
+void append_peer_first(Rows& rows, const PeerRow& row) {
+  Row r(rows, "first");
+  begin_peer(r, row);
+  r.empty(14);
+  end_peer(r, row.header, {});
+}
+
+void append_peer_up(Rows& rows, const PeerRow& row, const PeerUp& up, const Open* sent, const Open* received) {
+  Row r(rows, "up");
+  begin_peer(r, row);
+  r.number(up.remote_port);
+  if (sent != nullptr) {
+    r.number(sent->asn);
+  } else {
+    r.empty(1);
+  }
+  r.plain(address_text(up.local_address.data(), row.header.prints_v4())).number(up.local_port);
+  if (sent != nullptr) {
+    r.ipv4(sent->bgp_id);
+  } else {
+    r.empty(1);
+  }
+  r.cleaned(up.info, kTextLimit);
+  if (sent != nullptr) append_capabilities(r.open(), *sent, kLongLimit);
+  if (received != nullptr) append_capabilities(r.open(), *received, kLongLimit);
+  if (sent != nullptr && received != nullptr) {
+    r.number(received->hold_time).number(sent->hold_time);
+  } else {
+    r.empty((sent == nullptr ? 1U : 0U) + (received == nullptr ? 1U : 0U) + 2);
+  }
+  r.empty(4);
+  end_peer(r, row.header, up.table_name);
+}
+
+void append_peer_down(Rows& rows, const PeerRow& row, const PeerDown& down) {
+  Row r(rows, "down");
+  begin_peer(r, row);
+  r.empty(10).number(down.reason).number(down.error_code).number(down.error_subcode);
+  append_down_text(r.open(), down);
+  end_peer(r, row.header, {});
+}
+
+void append_stat(Rows& rows, const PeerRow& row, const Statistics& statistics) {
+  constexpr std::size_t kColumns = 9;  // BMP statistics types 0 to 8; the object has no more columns (contract P13)
+  Row r(rows, "add");
+  r.number(row.seq).plain(row.router.hash).plain(row.router.ip).plain(row.peer_hash).plain(peer_ip_text(row.header));
+  r.number(row.header.asn).stamp(row.stamp);
+  for (std::size_t n = 0; n < kColumns; ++n) r.number(statistics.value[n]);
+}
+
+void append_eor(Rows& rows, const PeerRow& row, const Family& family) {
+  Row r(rows, "add");
+  r.number(row.seq).plain(row.peer_hash).plain(row.router.hash).plain(row.router.ip).plain(peer_ip_text(row.header));
+  r.number(row.header.asn).stamp(row.stamp).number(family.afi).number(family.safi);
+  r.flag(row.header.is_pre_policy()).flag(row.header.is_adj_in());
+}
+
+void append_router_init(Rows& rows, std::uint64_t seq, const RouterText& router, const Initiation& init, Stamp stamp) {
+  Row r(rows, "init");
+  r.number(seq).cleaned(init.sys_name, kNameLimit).plain(router.hash).plain(router.ip);
+  r.cleaned(init.sys_descr, kTextLimit).number(0).empty(1).cleaned(init.text, kLongLimit).empty(1).stamp(stamp);
+  r.empty(1);  // BGP id: must stay empty (contract P7)
+}
+
+void append_collector(Rows& rows, const CollectorRow& row) {
+  Row r(rows, row.action);
+  r.number(row.seq).cleaned(row.collector_id, 64).plain(row.collector_hash).plain(row.routers);
+  r.number(row.router_count).stamp(row.stamp);
+}
+
+}  // namespace bmpha::recv

@@ -1,0 +1,343 @@
+#include "bmp-recv/session_decoder.h"
+
+#include "bmp-recv/bmp_parser.h"
+
+namespace bmpha::recv {
+
+struct SessionDecoder::Peer {
+  PeerKey key;
+  Hash128 hash;
+  std::string hash_text;
+  PeerState state = PeerState::kNew;
+  PeerContext context;
+  std::uint32_t asn = 0;
+  std::string ip;
+  std::string columns;                       // "<hash>\t<ip>\t<asn>" of route rows
+  std::uint8_t up_flags = 0;                 // of the last Peer Up
+  Hash128 up_digest;                         // of its body
+  std::unique_ptr<Rows> attributes, routes;  // pending in this pass
+};
+
+class SessionDecoder::PeerRows : public RouteRows {
+ public:
+  PeerRows(SessionDecoder& session, Peer& peer) : session_(session), peer_(peer) {}
+  Rows& attributes() override { return need(peer_.attributes); }
+  Rows& routes() override { return need(peer_.routes); }
+  void flush_attributes() override { session_.flush_attributes(peer_); }
+  void flush_routes() override { session_.flush_routes(peer_); }
+
+ private:
+  Rows& need(std::unique_ptr<Rows>& rows) {
+    if (rows == nullptr) {
+      if (peer_.attributes == nullptr && peer_.routes == nullptr) session_.touched_.push_back(&peer_);
+      rows = session_.shared_.pool.take();
+    }
+    return *rows;
+  }
+  SessionDecoder& session_;
+  Peer& peer_;
+};
+
+SessionDecoder::SessionDecoder(Settings settings, DecoderShared& shared, RecordSink& sink)
+    : settings_(std::move(settings)),
+      shared_(shared),
+      builder_(settings_.identity, sink),
+      dump_(settings_.dump),
+      route_writer_(shared.routes),
+      router_{to_hex(settings_.identity.router), settings_.router_ip},
+      router_columns_(router_.hash + '\t' + router_.ip) {}
+SessionDecoder::~SessionDecoder() = default;
+
+void SessionDecoder::begin(const ReadTimes& times) {
+  builder_.set_times(times);
+  dump_.on_begin(times.read);
+  Rows& rows = shared_.rows;
+  rows.clear();
+  rows.text.append(settings_.name);
+  builder_.emit({RecordKind::kSessionBegin, TopicSelector::kOther, nullptr, settings_.identity.router, false}, rows);
+}
+
+void SessionDecoder::end(const ReadTimes& times) {
+  builder_.set_times(times);
+  emit_mark(RecordKind::kSessionEnd);
+}
+
+bool SessionDecoder::poll_dump(const ReadTimes& times) {
+  if (!dump_.poll(times.read)) return false;
+  builder_.set_times(times);
+  emit_mark(RecordKind::kSynced);
+  builder_.set_in_dump(false);
+  return true;
+}
+
+void SessionDecoder::emit_mark(RecordKind kind) {
+  shared_.rows.clear();
+  builder_.emit({kind, TopicSelector::kOther, nullptr, settings_.identity.router, false}, shared_.rows);
+}
+
+void SessionDecoder::begin_pass(const ReadTimes& times) {
+  builder_.set_times(times);
+  shared_.routes.seen.next_pass();
+}
+
+void SessionDecoder::end_pass() {
+  const std::vector<Peer*> touched = std::exchange(touched_, {});
+  for (Peer* peer : touched) flush(*peer);
+  touched_.reserve(touched.size());
+}
+
+void SessionDecoder::flush_attributes(Peer& peer) {
+  if (peer.attributes == nullptr || peer.attributes->count == 0) return;
+  builder_.emit({RecordKind::kAttributes, TopicSelector::kBaseAttribute, "base_attribute", peer.hash, false},
+                *peer.attributes);
+  peer.attributes->clear();
+}
+
+void SessionDecoder::flush_routes(Peer& peer) {
+  flush_attributes(peer);  // the sets that these routes refer to go first
+  if (peer.routes == nullptr || peer.routes->count == 0) return;
+  builder_.emit({RecordKind::kRoutes, TopicSelector::kUnicastPrefix, "unicast_prefix", peer.hash, false}, *peer.routes);
+  peer.routes->clear();
+}
+
+void SessionDecoder::flush(Peer& peer) {
+  if (peer.attributes == nullptr && peer.routes == nullptr) return;
+  flush_routes(peer);
+  if (peer.attributes != nullptr) shared_.pool.give(std::move(peer.attributes));
+  if (peer.routes != nullptr) shared_.pool.give(std::move(peer.routes));
+  std::erase(touched_, &peer);
+}
+
+void SessionDecoder::emit_row(RecordKind kind, TopicSelector topic, const char* object, const Hash128& key,
+                              bool opener) {
+  builder_.emit({kind, topic, object, key, opener}, shared_.rows);
+}
+
+void SessionDecoder::count_fault(Fault f) {
+  shared_.counters.fault(f);
+  ++faults_;
+  bool& seen = fault_seen_[static_cast<std::size_t>(f)];
+  if (seen) return;
+  seen = true;
+  first_faults_.push_back({f, stream_offset_, recent_ == nullptr ? std::string() : recent_->ip});
+}
+
+std::vector<SessionDecoder::FirstFault> SessionDecoder::take_first_faults() { return std::exchange(first_faults_, {}); }
+
+void SessionDecoder::on_frame(const BmpFrame& frame, std::uint64_t stream_offset) {
+  stream_offset_ = stream_offset;
+  ++messages_;
+  Counters& counters = shared_.counters;
+  if (frame.type >= kBmpTypes) {
+    ++counters.unknown_messages[frame.type];
+    return;
+  }
+  ++counters.messages[frame.type];
+  const auto type = static_cast<BmpType>(frame.type);
+  const ByteReader body(frame.body, kBmpHeaderSize);
+  switch (type) {
+    case BmpType::kInitiation:
+      on_initiation(body);
+      break;
+    case BmpType::kTermination: {
+      Termination t;
+      if (const Fault f = parse_termination(body, t); f != Fault::kNone) count_fault(f);
+      terminated_ = true;
+      break;
+    }
+    case BmpType::kRouteMirroring:
+      break;  // counted
+    case BmpType::kRouteMonitoring:
+    case BmpType::kStatistics:
+    case BmpType::kPeerDown:
+    case BmpType::kPeerUp:
+      on_peer_message(type, body);
+      break;
+  }
+}
+
+void SessionDecoder::on_initiation(ByteReader body) {
+  Initiation init;
+  if (const Fault f = parse_initiation(body, init); f != Fault::kNone) count_fault(f);
+  shared_.rows.clear();
+  append_router_init(shared_.rows, router_seq_++, router_, init, stamp_of(builder_.times().wall_us));
+  emit_row(RecordKind::kRouter, TopicSelector::kRouter, "router", settings_.identity.router, false);
+}
+
+SessionDecoder::Peer* SessionDecoder::find_peer(const PeerHeader& h) {
+  const PeerKey key = peer_key(h);
+  if (recent_ == nullptr || recent_->key != key) {
+    auto at = peers_.find(key);
+    if (at == peers_.end()) {
+      if (peers_.size() >= kMaxPeers) return nullptr;
+      at = peers_.emplace(key, std::make_unique<Peer>()).first;
+      at->second->key = key;
+      at->second->hash = peer_hash(settings_.identity.router, key);
+      at->second->hash_text = to_hex(at->second->hash);
+    }
+    recent_ = at->second.get();
+  }
+  if (recent_->columns.empty() || recent_->asn != h.asn) {
+    recent_->asn = h.asn;
+    recent_->ip = peer_ip_text(h);
+    recent_->columns = recent_->hash_text + '\t' + recent_->ip + '\t' + std::to_string(h.asn);
+  }
+  return recent_;
+}
+
+PeerRow SessionDecoder::peer_row(const PeerHeader& h, const Peer& peer, std::uint64_t& seq) const {
+  return {seq++, h, peer.hash_text, router_, stamp_of(h, builder_.times().wall_us)};
+}
+
+void SessionDecoder::on_peer_message(BmpType type, ByteReader body) {
+  PeerHeader h;
+  if (!parse_peer_header(body, h)) return count_fault(Fault::kPeerHeader);
+  Peer* peer = find_peer(h);
+  if (peer == nullptr) return count_fault(Fault::kTooManyPeers);
+  switch (type) {
+    case BmpType::kRouteMonitoring:
+      return on_route_monitoring(h, *peer, body);
+    case BmpType::kPeerUp:
+      return on_peer_up(h, *peer, body);
+    case BmpType::kPeerDown:
+      return on_peer_down(h, *peer, body);
+    default:
+      return on_statistics(h, *peer, body);
+  }
+}
+
+void SessionDecoder::set_up(Peer& peer, PeerState state) {
+  if (peer.state != PeerState::kUp && state == PeerState::kUp) ++peers_up_;
+  if (peer.state == PeerState::kUp && state != PeerState::kUp) --peers_up_;
+  peer.state = state;
+}
+
+void SessionDecoder::on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body) {
+  PeerUp up;
+  const Fault fault = parse_peer_up(body, up);
+  if (fault != Fault::kNone) count_fault(fault);
+  if (fault == Fault::kPeerUp) return;
+  Open& sent = shared_.sent;
+  Open& received = shared_.received;
+  sent = {};
+  received = {};
+  const bool opens_read =
+      !up.sent_open.empty() && parse_open(up.sent_open, sent) && parse_open(up.received_open, received);
+  if (!opens_read && fault != Fault::kPeerUpOpen) count_fault(Fault::kPeerUpOpen);
+  flush(peer);
+  // Some routers announce one BGP session once per RIB view: the same OPENs, other flags, no Peer Down between. Only
+  // the first of them opens the peer; the second would put an end to the first view's routes.
+  const Hash128 digest = hash_of(body.rest());
+  const bool other_view = peer.state == PeerState::kUp && peer.up_digest == digest && peer.up_flags != h.flags;
+  peer.up_digest = digest;
+  peer.up_flags = h.flags;
+  peer.context = opens_read ? negotiate(sent, received) : PeerContext{};
+  set_up(peer, PeerState::kUp);
+  shared_.rows.clear();
+  append_peer_up(shared_.rows, peer_row(h, peer, peer_seq_), up, opens_read ? &sent : nullptr,
+                 opens_read ? &received : nullptr);
+  emit_row(RecordKind::kPeer, TopicSelector::kPeer, "peer", peer.hash, !other_view);
+  if (!other_view) dump_.on_peer_open(peer.hash, peer.context.families, builder_.times().read);
+}
+
+void SessionDecoder::on_peer_down(const PeerHeader& h, Peer& peer, ByteReader body) {
+  PeerDown down;
+  const Fault fault = parse_peer_down(body, down);
+  if (fault != Fault::kNone) count_fault(fault);
+  if (fault == Fault::kPeerDown) return;
+  flush(peer);
+  set_up(peer, PeerState::kDown);
+  peer.context = {};
+  dump_.on_peer_gone(peer.hash);
+  shared_.rows.clear();
+  append_peer_down(shared_.rows, peer_row(h, peer, peer_seq_), down);
+  emit_row(RecordKind::kPeer, TopicSelector::kPeer, "peer", peer.hash, false);
+}
+
+void SessionDecoder::on_statistics(const PeerHeader& h, Peer& peer, ByteReader body) {
+  Statistics statistics;
+  if (const Fault f = parse_statistics(body, statistics); f != Fault::kNone) return count_fault(f);
+  shared_.counters.unknown_statistics += statistics.unknown;
+  shared_.rows.clear();
+  append_stat(shared_.rows, peer_row(h, peer, stat_seq_), statistics);
+  emit_row(RecordKind::kStat, TopicSelector::kBmpStat, "bmp_stat", peer.hash, false);
+}
+
+UpdateContext SessionDecoder::update_context(const PeerHeader& h, const Peer& peer) const {
+  UpdateContext c;
+  const PeerContext& p = peer.context;
+  // Without the flag, a peer that cannot do 4-byte numbers may still be passed on in its own form.
+  c.expect_as4 = (h.flags & kPeerFlagAs2) == 0 && p.as4;
+  if (h.is_loc_rib()) c.expect_as4 = p.as4;  // the flag does not exist there
+  if (!p.known) return c;
+  const bool in = h.is_adj_in() || h.is_loc_rib();
+  c.ids_v4 = (in ? p.in_v4 : p.out_v4) ? PathIds::kYes : PathIds::kNo;
+  c.ids_v6 = (in ? p.in_v6 : p.out_v6) ? PathIds::kYes : PathIds::kNo;
+  return c;
+}
+
+void SessionDecoder::open_first(const PeerHeader& h, Peer& peer) {
+  set_up(peer, PeerState::kUp);
+  ++shared_.counters.peers_first;
+  shared_.rows.clear();
+  append_peer_first(shared_.rows, peer_row(h, peer, peer_seq_));
+  emit_row(RecordKind::kPeer, TopicSelector::kPeer, "peer", peer.hash, true);
+  dump_.on_peer_open(peer.hash, {}, builder_.times().read);
+}
+
+void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
+  const Update& u = shared_.update;
+  Counters& counters = shared_.counters;
+  const BootTime now = builder_.times().read;
+  const View view = view_of(h);
+  if (u.faults.withdraw != Fault::kNone) {
+    count_fault(u.faults.withdraw);
+    ++counters.treated_as_withdraw;
+  }
+  for (std::size_t n = 0; n < u.faults.discarded_count; ++n) count_fault(u.faults.discarded[n]);
+  if (u.faults.other_as_width) ++counters.as_width_fallbacks;
+  if (u.other_path_ids) ++counters.path_id_fallbacks;
+  for (std::size_t n = 0; n < u.other_count; ++n) {
+    counters.other_family(u.other[n]);
+    dump_.on_routes(peer.hash, view, u.other[n], now);
+  }
+  if (!u.announced.empty()) dump_.on_routes(peer.hash, view, u.announced[0].v6 ? kIpv6Unicast : kIpv4Unicast, now);
+  if (!u.withdrawn.empty()) dump_.on_routes(peer.hash, view, u.withdrawn[0].v6 ? kIpv6Unicast : kIpv4Unicast, now);
+}
+
+void SessionDecoder::on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body) {
+  Update& u = shared_.update;
+  if (const Fault f = parse_update(body.rest(), update_context(h, peer), u); f != Fault::kNone) return count_fault(f);
+  if (peer.state == PeerState::kNew) open_first(h, peer);
+  note_update(h, peer);
+  if (u.end_of_rib.has_value()) return write_end_of_rib(h, peer);
+  write_routes(h, peer);
+}
+
+void SessionDecoder::write_end_of_rib(const PeerHeader& h, Peer& peer) {
+  const Family family = *shared_.update.end_of_rib;
+  ++shared_.counters.end_of_rib;
+  dump_.on_end_of_rib(peer.hash, view_of(h), family, builder_.times().read);
+  flush(peer);
+  shared_.rows.clear();
+  append_eor(shared_.rows, peer_row(h, peer, eor_seq_), family);
+  emit_row(RecordKind::kEor, TopicSelector::kOther, "eor", peer.hash, false);
+}
+
+void SessionDecoder::write_routes(const PeerHeader& h, Peer& peer) {
+  Update& u = shared_.update;
+  Counters& counters = shared_.counters;
+  if (peer.state == PeerState::kDown && !u.announced.empty()) {
+    counters.after_peer_down += u.announced.size();
+    u.announced.clear();
+    u.classic_count = 0;
+  }
+  PeerRows rows(*this, peer);
+  const RouteWriter::Context context{h, peer.hash, peer.columns, router_columns_,
+                                     stamp_of(h, builder_.times().wall_us)};
+  if (!route_writer_.write(u, context, rows)) return count_fault(Fault::kAmplification);
+  counters.prefixes_announced += u.announced.size();
+  counters.prefixes_withdrawn += u.withdrawn.size();
+}
+
+}  // namespace bmpha::recv

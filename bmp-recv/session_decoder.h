@@ -1,0 +1,121 @@
+// One BMP session of one router: its messages in, records out. Pure: times are given, records go to a sink.
+//
+// Routers differ, and the rules that bear with them are here: peers are told apart by type, distinguisher and address
+// (flags differ from message to message); a peer without a Peer Up gets an opener of its own; a Peer Down may come for
+// a peer that never was up; what follows a Peer Down does not bring the peer back.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "bmp-recv/bgp_open.h"
+#include "bmp-recv/bgp_update.h"
+#include "bmp-recv/counters.h"
+#include "bmp-recv/dump_tracker.h"
+#include "bmp-recv/framer.h"
+#include "bmp-recv/identity.h"
+#include "bmp-recv/record_builder.h"
+#include "bmp-recv/route_writer.h"
+
+namespace bmpha::recv {
+
+// Buffers and counters that all sessions of the process share; single-threaded.
+struct DecoderShared {
+  RowPool pool;
+  RouteScratch routes;
+  Update update;
+  Open sent, received;
+  Rows rows;  // for records of one row
+  Counters counters;
+};
+
+class SessionDecoder {
+ public:
+  struct Settings {
+    RecordBuilder::Identity identity;
+    std::string router_ip;
+    std::string name;  // for display
+    DumpTracker::Settings dump;
+  };
+  // A fault worth a log line: the first of its kind in the session.
+  struct FirstFault {
+    Fault fault = Fault::kNone;
+    std::uint64_t offset = 0;  // of the message in the session's stream
+    std::string peer;          // empty: not of a peer
+  };
+  static constexpr std::size_t kMaxPeers = 65536;
+
+  SessionDecoder(Settings settings, DecoderShared& shared, RecordSink& sink);
+  ~SessionDecoder();
+
+  // Writes `session_begin`.
+  void begin(const ReadTimes& times);
+  // One pass: begin_pass, on_frame for each message, end_pass. The bytes of frames may go away after end_pass.
+  void begin_pass(const ReadTimes& times);
+  void on_frame(const BmpFrame& frame, std::uint64_t stream_offset);
+  void end_pass();
+  // Writes `synced` when the dump has ended; true then. Not inside a pass.
+  bool poll_dump(const ReadTimes& times);
+  void on_stall(BootTime now) { dump_.on_stall(now); }
+  // Writes `session_end`.
+  void end(const ReadTimes& times);
+
+  bool synced() const { return dump_.ended(); }
+  bool terminated() const { return terminated_; }
+  const std::string& name() const { return settings_.name; }
+  std::size_t peers_up() const { return peers_up_; }
+  std::size_t peers_known() const { return peers_.size(); }
+  std::uint64_t messages() const { return messages_; }
+  std::uint64_t faults() const { return faults_; }
+  // The faults that came for the first time since the last call.
+  std::vector<FirstFault> take_first_faults();
+
+ private:
+  enum class PeerState : std::uint8_t { kNew, kUp, kDown };
+  struct Peer;
+  class PeerRows;
+
+  void on_initiation(ByteReader body);
+  void on_peer_message(BmpType type, ByteReader body);
+  void on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body);
+  void on_peer_down(const PeerHeader& h, Peer& peer, ByteReader body);
+  void on_statistics(const PeerHeader& h, Peer& peer, ByteReader body);
+  void on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body);
+  void write_routes(const PeerHeader& h, Peer& peer);
+  void write_end_of_rib(const PeerHeader& h, Peer& peer);
+  void note_update(const PeerHeader& h, Peer& peer);
+  void open_first(const PeerHeader& h, Peer& peer);
+  UpdateContext update_context(const PeerHeader& h, const Peer& peer) const;
+  // Null: too many peers.
+  Peer* find_peer(const PeerHeader& h);
+  PeerRow peer_row(const PeerHeader& h, const Peer& peer, std::uint64_t& seq) const;
+  void emit_row(RecordKind kind, TopicSelector topic, const char* object, const Hash128& key, bool opener);
+  void emit_mark(RecordKind kind);
+  void flush_attributes(Peer& peer);
+  void flush_routes(Peer& peer);
+  void flush(Peer& peer);
+  void set_up(Peer& peer, PeerState state);
+  void count_fault(Fault f);
+
+  Settings settings_;
+  DecoderShared& shared_;
+  RecordBuilder builder_;
+  DumpTracker dump_;
+  RouteWriter route_writer_;
+  RouterText router_;
+  std::string router_columns_;
+  std::unordered_map<PeerKey, std::unique_ptr<Peer>, HashOfPeerKey> peers_;
+  Peer* recent_ = nullptr;      // the peer of the last message
+  std::vector<Peer*> touched_;  // with rows pending in this pass
+  std::size_t peers_up_ = 0;
+  std::uint64_t router_seq_ = 0, peer_seq_ = 0, stat_seq_ = 0, eor_seq_ = 0;
+  std::uint64_t messages_ = 0, faults_ = 0;
+  std::uint64_t stream_offset_ = 0;
+  std::array<bool, kFaultCount> fault_seen_{};
+  std::vector<FirstFault> first_faults_;
+  bool terminated_ = false;
+};
+
+}  // namespace bmpha::recv

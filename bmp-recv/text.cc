@@ -1,0 +1,189 @@
+#include "bmp-recv/text.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace bmpha::recv {
+namespace {
+
+struct ByteText {
+  char text[4];  // digits, then their number
+};
+constexpr std::array<ByteText, 256> make_byte_texts() {
+  std::array<ByteText, 256> t{};
+  for (unsigned v = 0; v < 256; ++v) {
+    char* c = t[v].text;
+    std::size_t n = 0;
+    if (v >= 100) c[n++] = static_cast<char>('0' + v / 100);
+    if (v >= 10) c[n++] = static_cast<char>('0' + v / 10 % 10);
+    c[n++] = static_cast<char>('0' + v % 10);
+    c[3] = static_cast<char>(n);
+  }
+  return t;
+}
+constexpr std::array<ByteText, 256> kByteText = make_byte_texts();
+constexpr char kHexDigits[] = "0123456789abcdef";
+
+char* put_byte(char* p, std::uint8_t v) {
+  const char* t = kByteText[v].text;
+  std::memcpy(p, t, 3);
+  return p + t[3];
+}
+
+char* put_two(char* p, unsigned v) {
+  p[0] = static_cast<char>('0' + v / 10);
+  p[1] = static_cast<char>('0' + v % 10);
+  return p + 2;
+}
+
+struct Civil {
+  std::int64_t year;
+  unsigned month, day;
+};
+// Days since 1970-01-01 to a date of the proleptic Gregorian calendar, by 400-year eras that begin in March.
+Civil civil_from_days(std::int64_t days) {
+  days += 719468;
+  const std::int64_t era = (days >= 0 ? days : days - 146096) / 146097;
+  const auto day_of_era = static_cast<unsigned>(days - era * 146097);
+  const unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  const unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const unsigned shifted = (5 * day_of_year + 2) / 153;
+  const unsigned month = shifted < 10 ? shifted + 3 : shifted - 9;
+  return {era * 400 + year_of_era + (month <= 2 ? 1 : 0), month, day_of_year - (153 * shifted + 2) / 5 + 1};
+}
+
+// Length of the valid UTF-8 sequence at the start of s; 0 when there is none.
+std::size_t utf8_length(std::string_view s) {
+  const auto at = [&](std::size_t n) { return static_cast<std::uint8_t>(s[n]); };
+  const std::uint8_t b = at(0);
+  if (b < 0x80) return 1;
+  const std::size_t n = b >= 0xf0 ? 4 : b >= 0xe0 ? 3 : 2;
+  if (b < 0xc2 || b > 0xf4 || s.size() < n) return 0;
+  for (std::size_t i = 1; i < n; ++i)
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  const bool overlong = (b == 0xe0 && at(1) < 0xa0) || (b == 0xf0 && at(1) < 0x90);
+  const bool outside = (b == 0xed && at(1) >= 0xa0) || (b == 0xf4 && at(1) >= 0x90);
+  return overlong || outside ? 0 : n;
+}
+
+}  // namespace
+
+void TextBuffer::grow(std::size_t n) {
+  const std::size_t capacity = std::max(size_ + n, std::max<std::size_t>(4096, capacity_ * 2));
+  std::unique_ptr<char[]> bigger(new char[capacity]);  // not make_unique: that would clear it
+  if (size_ != 0) std::memcpy(bigger.get(), data_.get(), size_);
+  data_ = std::move(bigger);
+  capacity_ = capacity;
+}
+
+void TextBuffer::number(std::uint64_t v) { commit(put_number(room(kMaxNumberText), v)); }
+
+char* put_number(char* p, std::uint64_t v) { return std::to_chars(p, p + kMaxNumberText, v).ptr; }
+
+char* put_hex(char* p, Bytes bytes) {
+  for (const std::uint8_t b : bytes) {
+    *p++ = kHexDigits[b >> 4];
+    *p++ = kHexDigits[b & 15];
+  }
+  return p;
+}
+
+char* put_ipv4(char* p, const std::uint8_t* four) {
+  p = put_byte(p, four[0]);
+  for (std::size_t n = 1; n < 4; ++n) {
+    *p++ = '.';
+    p = put_byte(p, four[n]);
+  }
+  return p;
+}
+
+char* put_ipv6(char* p, const std::uint8_t* sixteen) {
+  std::array<std::uint16_t, 8> word{};
+  for (std::size_t n = 0; n < 8; ++n) word[n] = static_cast<std::uint16_t>(sixteen[2 * n] << 8 | sixteen[2 * n + 1]);
+  // The longest run of at least two zero words, the first of equals.
+  std::size_t run_at = 8, run = 1;
+  for (std::size_t n = 0; n < 8;) {
+    std::size_t end = n;
+    while (end < 8 && word[end] == 0) ++end;
+    if (end - n > run) {
+      run_at = n;
+      run = end - n;
+    }
+    n = std::max(end, n + 1);
+  }
+  if (run_at == 8) run = 0;
+  // IPv4-compatible and IPv4-mapped addresses end in the IPv4 form.
+  const bool mapped = run_at == 0 && (run == 6 || (run == 5 && word[5] == 0xffff));
+  const std::size_t words = mapped ? 6 : 8;
+  for (std::size_t n = 0; n < words; ++n) {
+    if (n >= run_at && n < run_at + run) {
+      if (n == run_at) *p++ = ':';
+      continue;
+    }
+    if (n != 0) *p++ = ':';
+    p = std::to_chars(p, p + 4, word[n], 16).ptr;
+  }
+  if (mapped) {
+    *p++ = ':';
+    return put_ipv4(p, sixteen + 12);
+  }
+  if (run_at + run == 8 && run != 0) *p++ = ':';
+  return p;
+}
+
+char* TimestampText::put(char* p, std::int64_t seconds, std::uint32_t micros) {
+  if (seconds != cached_seconds_) {
+    cached_seconds_ = seconds;
+    const std::int64_t days = seconds / 86400;
+    const auto second_of_day = static_cast<unsigned>(seconds % 86400);
+    const Civil c = civil_from_days(days);
+    char* t = put_two(text_, static_cast<unsigned>(c.year / 100));
+    t = put_two(t, static_cast<unsigned>(c.year % 100));
+    *t++ = '-';
+    t = put_two(t, c.month);
+    *t++ = '-';
+    t = put_two(t, c.day);
+    *t++ = ' ';
+    t = put_two(t, second_of_day / 3600);
+    *t++ = ':';
+    t = put_two(t, second_of_day / 60 % 60);
+    *t++ = ':';
+    t = put_two(t, second_of_day % 60);
+    *t = '.';
+  }
+  std::memcpy(p, text_, 20);
+  p += 20;
+  micros %= 1000000;
+  p = put_two(p, micros / 10000);
+  p = put_two(p, micros / 100 % 100);
+  return put_two(p, micros % 100);
+}
+
+void append_clean(TextBuffer& out, std::string_view text, std::size_t limit) {
+  std::size_t left = limit;
+  while (!text.empty()) {
+    const std::size_t n = utf8_length(text);
+    if (left < std::max<std::size_t>(n, 1)) return;
+    const auto first = static_cast<std::uint8_t>(text[0]);
+    if (n == 0) {
+      out.append('?');
+    } else if (first < 0x20 || first == 0x7f) {
+      out.append(' ');
+    } else if (first == '\'') {
+      out.append('`');
+    } else {
+      out.append(text.substr(0, n));
+    }
+    left -= std::max<std::size_t>(n, 1);
+    text.remove_prefix(std::max<std::size_t>(n, 1));
+  }
+}
+
+std::string clean(std::string_view text, std::size_t limit) {
+  TextBuffer b;
+  append_clean(b, text, limit);
+  return std::string(b.view());
+}
+
+}  // namespace bmpha::recv
