@@ -1,0 +1,135 @@
+"""The benchmarks that need several processes: a dump through bmp-recv and kafka-gate to the broker, and a take-over.
+scripts/bench starts the servers and calls this; it also runs the benchmarks of single stages and writes the file."""
+import argparse
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from .demo import read_env, script
+from .kafka_log import KafkaLog
+
+PREFIXES = 1_000_000
+REQUIRED = ("walk_bytes_per_s", "parse_prefixes_per_s", "encode_prefixes_per_s", "dump_seconds_1m", "dump_seconds_1m_single",
+            "db_us_per_route_dump", "sink_us_per_route", "switch_ms")
+
+
+def measurement(name, value, unit, note):
+    return {"name": name, "value": value, "unit": unit, "note": note}
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def send_file(address, path, stop):
+    """One BMP session: the whole file as fast as it is taken, then the connection stays."""
+    with socket.create_connection(address, 10) as connection, open(path, "rb") as stream:
+        connection.settimeout(None)
+        connection.sendfile(stream)
+        stop.wait()
+
+
+class DumpBench:
+    """One dump through a node without Redis to a topic of its own."""
+
+    def __init__(self, run, label):
+        self.run, self.node, self.topic = Path(run), f"bench-{label}", f"bench.{label}"
+
+    def measure(self, stream):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        env = read_env(self.run)
+        script("node", "config", self.run, self.node, "--standalone", "--listen", f"127.0.0.1:{port}",
+               "--set", f"kafka-gate.topic={self.topic}")
+        script("bmp-ha", "--run-dir", self.run, "--node", self.node, "topics", "create")
+        log = KafkaLog(env["KAFKA_BROKERS"], self.topic)
+        script("node", "start", self.run, self.node)
+        pids = {tool: int((self.run / self.node / f"{tool}.pid").read_text()) for tool in ("bmp-recv", "kafka-gate")}
+        stop = threading.Event()
+        try:
+            time.sleep(1)
+            cpu = {tool: cpu_seconds(pid) for tool, pid in pids.items()}
+            began = time.monotonic()
+            sender = threading.Thread(target=send_file, args=(("127.0.0.1", port), stream, stop), daemon=True)
+            sender.start()
+            ended = self.wait_for_end(log, began)
+            used = {tool: cpu_seconds(pid) - cpu[tool] for tool, pid in pids.items()}
+            self.check_rows(log)
+        finally:
+            stop.set()
+            script("node", "stop", self.run, self.node)
+            log.close()
+        per_prefix = ", ".join(f"{tool} {seconds / PREFIXES * 1e6:.2f}" for tool, seconds in used.items())
+        return ended - began, f"socket to broker, 1 M prefixes, no sink; CPU us per prefix: {per_prefix}"
+
+    @staticmethod
+    def wait_for_end(log, began):
+        """When the last record arrived: the topic has not grown for two seconds since."""
+        last, last_change = None, began
+        while True:
+            now = time.monotonic()
+            total = sum(log.ends().values())
+            if total != last:
+                last, last_change = total, now
+            elif total > 100 and now - last_change > 2:
+                return last_change
+            if now - began > 120:
+                raise RuntimeError("the dump did not reach the broker within 120 s")
+            time.sleep(0.02)
+
+    @staticmethod
+    def check_rows(log):
+        rows = sum(r.value.split(b"\n\n", 1)[1].count(b"\n") for r in log.read({})
+                   if r.header.kind == "routes" and not r.header.replay)
+        if rows != PREFIXES:
+            raise RuntimeError(f"{rows} rows of {PREFIXES} stand in Kafka")
+
+
+def measure_switch():
+    done = subprocess.run([Path(__file__).resolve().parent.parent / "demo", "--routes", "1000"], capture_output=True, text=True,
+                          timeout=600, check=False)
+    verdict = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr.strip()
+    found = re.search(r"switch_ms=(\d+)", verdict)
+    if not found:
+        raise RuntimeError(f"demo gave no time of a switch: {verdict}")
+    return int(found[1]), f"SIGKILL of the active node to the successor's first record; {verdict}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run_dir")
+    parser.add_argument("--packed", required=True, help="stream of 1 M packed prefixes")
+    parser.add_argument("--single", required=True, help="the same, one prefix a message")
+    parser.add_argument("--lines", required=True, help="file with the JSON lines of the other benchmarks")
+    parser.add_argument("--out", required=True)
+    options = parser.parse_args()
+    results = [json.loads(line) for line in Path(options.lines).read_text().splitlines() if line.startswith("{")]
+    broker = read_env(Path(options.run_dir))["BROKER"]
+    if broker == "embedded":
+        print("skipped: dump_seconds_1m, dump_seconds_1m_single (the embedded broker keeps too little)", file=sys.stderr)
+    else:
+        for name, stream in (("dump_seconds_1m", options.packed), ("dump_seconds_1m_single", options.single)):
+            seconds, note = DumpBench(options.run_dir, name.rsplit("_", 1)[1]).measure(stream)
+            results.append(measurement(name, round(seconds, 2), "s", note))
+    value, note = measure_switch()
+    results.append(measurement("switch_ms", value, "ms", note))
+    Path(options.out).write_text(json.dumps(results, indent=1) + "\n")
+    for r in results:
+        print(f"{r['name']:<28} {r['value']:>14} {r['unit']:<12} {r['note']}")
+    missing = [name for name in REQUIRED if name not in {r["name"] for r in results}]
+    if missing:
+        print(f"not measured: {', '.join(missing)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
