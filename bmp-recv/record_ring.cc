@@ -98,15 +98,20 @@ RecordRing::Applied RecordRing::on_control(const Control& control) {
   return applied;
 }
 
+const Record* RecordRing::next_of(const Queue& q) {
+  if (q.next >= q.records.size()) return nullptr;
+  const Record& r = q.records[q.next];
+  return q.sent_bytes + r.size > q.credit ? nullptr : &r;
+}
+
 bool RecordRing::next_sendable(Sendable& out) {
   for (std::size_t n = 0; n < queues_.size(); ++n) {
     if (turn_ == queues_.end()) turn_ = queues_.begin();
     Queue& q = *turn_++;
-    if (q.next >= q.records.size()) continue;
-    const Record& r = q.records[q.next];
-    if (q.sent_bytes + r.size > q.credit) continue;
-    out = {&q, r};
-    return true;
+    if (const Record* r = next_of(q); r != nullptr) {
+      out = {&q, *r};
+      return true;
+    }
   }
   return false;
 }

@@ -64,6 +64,8 @@ class RecordRing {
   };
   Applied on_control(const Control& control);
 
+  // The next record of this queue that credit allows; null: none. Valid until the ring changes.
+  static const Record* next_of(const Queue& queue);
   // The next record that credit allows, sessions in turn; null: none. sent() tells that it has gone.
   struct Sendable {
     Queue* queue = nullptr;

@@ -1,0 +1,80 @@
+#include "bmp-recv/config.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+namespace bmpha::recv {
+namespace {
+
+std::string check_listen(const std::string& text) {
+  ListenAddress a;
+  return parse_listen_address(text, a)
+             ? std::string()
+             : "expected ADDRESS:PORT such as 192.0.2.1:1790 or [::]:1790, with ,tag=NAME if wanted";
+}
+std::string check_prefix(const std::string& text) {
+  IpPrefix p;
+  return parse_ip_prefix(text, p) ? std::string() : "expected a prefix such as 192.0.2.0/24 or 2001:db8::/32";
+}
+std::string check_name(const std::string& text) {
+  const bool plain = text.find_first_of("\t\r\n '\"") == std::string::npos;
+  return plain && text.size() <= 64 ? std::string() : "expected at most 64 characters without spaces or quotes";
+}
+std::string check_endpoint(const std::string& text) {
+  return text.starts_with("ipc://") || text.starts_with("tcp://") ? std::string()
+                                                                  : "expected ipc:///PATH or tcp://ADDRESS:PORT";
+}
+
+std::string check_tags(const Config& c) {
+  if (c.router_id != "tag") return {};
+  std::set<std::string> seen;
+  for (const ListenAddress& a : c.listen_addresses()) {
+    if (a.tag.empty()) return fmt::format("key listen: {}: router-id is tag, so each address needs ,tag=NAME", a.text);
+    if (!seen.insert(a.tag).second)
+      return fmt::format("key listen: tag {} stands at two addresses; each router needs its own", a.tag);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<ListenAddress> Config::listen_addresses() const {
+  std::vector<ListenAddress> list;
+  for (const std::string& text : listen)
+    if (ListenAddress a; parse_listen_address(text, a)) list.push_back(std::move(a));
+  return list;
+}
+
+std::vector<IpPrefix> Config::allowed() const {
+  std::vector<IpPrefix> list;
+  for (const std::string& text : allow)
+    if (IpPrefix p; parse_ip_prefix(text, p)) list.push_back(p);
+  return list;
+}
+
+void add_options(Options& o, Config& c) {
+  constexpr Millis kDay{86400000};
+  o.text("node-name", &c.node_name, "name of this node, unique in the cluster; used in logs", check_name);
+  o.text("cluster-name", &c.cluster_name, "name of the cluster", check_name);
+  o.number("cluster-id", &c.cluster_id, "number of the cluster", 0, UINT32_MAX);
+  o.text("collector-id", &c.collector_id, "logical collector, the same on all nodes; empty: cluster-name", check_name);
+  o.list("listen", &c.listen, "address to accept routers on, ADDRESS:PORT[,tag=NAME]", check_listen);
+  o.choice("router-id", &c.router_id, {"ip", "sysname", "tag"}, "what identifies a router");
+  o.list("allow", &c.allow, "prefix that routers may connect from; none: any", check_prefix);
+  o.text("gate-socket", &c.gate_socket, "where kafka-gate connects", check_endpoint);
+  o.text("publish-socket", &c.publish_socket, "where records are published, lossy", check_endpoint);
+  o.bytes("ring-bytes", &c.ring_bytes, "limit of records that the gate has not released", 4 * 1024 * 1024);
+  o.number("session-limit", &c.session_limit, "largest number of connections at once", 1, 100000);
+  o.duration("handshake-timeout", &c.handshake_timeout, "time for a new connection's first message", Millis{100}, kDay);
+  o.duration("idle-timeout", &c.idle_timeout, "close a session that sends nothing for this long; 0s: never", Millis{0},
+             kDay);
+  o.duration("eor-quiet", &c.eor_quiet, "silence of a table that counts as the end of its dump", Millis{1}, kDay);
+  o.duration("dump-cap", &c.dump_cap, "longest time that a session's dump may take", Millis{1}, kDay);
+  o.duration("heartbeat-interval", &c.heartbeat_interval, "time between heartbeats of the collector object",
+             Millis{100}, kDay);
+  o.text("dump-file", &c.dump_file, "file for the state dump on SIGUSR1; empty: one line on stdout");
+  o.cross_check([&c] { return check_tags(c); });
+}
+
+}  // namespace bmpha::recv

@@ -1,0 +1,41 @@
+// Settings of bmp-recv.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bmp-recv/tcp.h"
+#include "common/clock.h"
+#include "common/options.h"
+
+namespace bmpha::recv {
+
+struct Config {
+  std::string node_name;
+  std::string cluster_name = "default";
+  std::uint64_t cluster_id = 0;
+  std::string collector_id;  // empty: cluster_name
+  std::vector<std::string> listen{"[::]:1790"};
+  std::string router_id = "ip";
+  std::vector<std::string> allow;
+  std::string gate_socket = "ipc:///run/bmp-ha/link.sock";
+  std::string publish_socket = "ipc:///run/bmp-ha/records.sock";
+  std::uint64_t ring_bytes = 64 * 1024 * 1024;
+  std::uint64_t session_limit = 1000;
+  Millis handshake_timeout{30000};
+  Millis idle_timeout{0};
+  Millis eor_quiet{30000};
+  Millis dump_cap{600000};
+  Millis heartbeat_interval{300000};
+  std::string dump_file;
+
+  const std::string& collector() const { return collector_id.empty() ? cluster_name : collector_id; }
+  std::vector<ListenAddress> listen_addresses() const;
+  std::vector<IpPrefix> allowed() const;
+};
+
+// Registers all options; config must outlive them.
+void add_options(Options& options, Config& config);
+
+}  // namespace bmpha::recv

@@ -1,0 +1,111 @@
+// All of bmp-recv at run time: listeners, connections, the ring, the link to the gate, the publication, and the
+// pseudo-router of the collector object. Single-threaded, inside one Loop.
+//
+// A connection goes through: handshake (until its router is known) -> waiting (while an older session has the same
+// router id) -> up. Only a connection that is up has a decoder, a queue in the ring and a session number.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "bmp-recv/config.h"
+#include "bmp-recv/gate_link.h"
+#include "bmp-recv/loop.h"
+#include "bmp-recv/publisher.h"
+#include "bmp-recv/record_ring.h"
+#include "bmp-recv/session_decoder.h"
+#include "common/zmq_socket.h"
+
+namespace bmpha::recv {
+
+class Server {
+ public:
+  static constexpr std::size_t kReadSize = 256 * 1024;
+  static constexpr Millis kTick{250};
+  // Keepalive ends a dead session within 4 s; after this the older session counts as alive.
+  static constexpr Millis kReplaceWait{5000};
+  static constexpr Millis kReleaseWait{3000};
+  static constexpr std::size_t kMaxRouters = 100000;
+
+  Server(Loop& loop, const Config& config);
+  ~Server();
+  // Binds everything. An error is one of the environment.
+  Status start();
+  // New allow list, limits and timeouts are in config already.
+  void reload();
+  // Stops accepting, ends all sessions, waits a moment for the gate; then stops the loop.
+  void stop();
+  // The state as JSON, one line.
+  std::string dump() const;
+
+ private:
+  struct Connection;
+  struct Listener;
+  class Emitter;
+  enum class Phase : std::uint8_t { kHandshake, kWaiting, kUp };
+
+  void on_accept(Listener& listener);
+  void admit(Listener& listener, Accepted accepted, BootTime now);
+  void on_readable(Connection& c);
+  void read(Connection& c);
+  void process(Connection& c, Bytes data);
+  bool process_frames(Connection& c, Bytes data, std::size_t& used);
+  bool identify(Connection& c, const BmpFrame& first);
+  bool claim(Connection& c);
+  void begin(Connection& c);
+  void keep(Connection& c, Bytes rest);
+  void arm(Connection& c);
+  void pause(Connection& c);
+  void resume(Connection& c);
+  void resume_paused();
+  void log_faults(Connection& c);
+  void bad_frame(Connection& c, FrameState state, std::uint64_t offset);
+  // Ends the connection; c is gone afterwards (from the next loop turn on).
+  void drop(Connection& c, const std::string& reason, bool expected);
+  void wake_waiting(const RouterId& id);
+
+  void tick();
+  void tick_connection(Connection& c, BootTime now);
+  void tick_waiting(Connection& c, BootTime now);
+  void tick_collector(BootTime now);
+  void begin_collector(BootTime now);
+  void emit_collector(const char* action);
+  void on_link(const RecordRing::Applied& applied);
+  void on_record(RecordRing::Queue* queue, const std::string& router_hex, const Record& record);
+  void finish_if_released(BootTime now);
+  std::size_t sessions_up() const;
+
+  Loop& loop_;
+  const Config& config_;
+  std::vector<IpPrefix> allowed_;
+  std::uint64_t recv_inc_;
+  Hash128 collector_;
+  ZmqContext zmq_;
+  DecoderShared shared_;
+  RecordRing ring_;
+  std::unique_ptr<GateLink> link_;
+  std::unique_ptr<Publisher> publisher_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> dropped_;  // freed between callbacks
+  std::unordered_map<RouterId, Connection*, HashOf> active_;
+  std::unordered_map<RouterId, std::uint64_t, HashOf> session_numbers_;
+  std::vector<std::uint8_t> buffer_;  // shared by all reads
+
+  // The collector object's pseudo-router.
+  std::unique_ptr<Emitter> collector_emitter_;
+  std::unique_ptr<RecordBuilder> collector_builder_;
+  RecordRing::Queue* collector_queue_ = nullptr;
+  std::uint64_t collector_seq_ = 0;
+  BootTime collector_last_;
+  bool collector_changed_ = false;
+
+  BootTime started_;
+  BootTime refused_logged_;
+  bool stopping_ = false;
+  BootTime stop_deadline_;
+};
+
+}  // namespace bmpha::recv

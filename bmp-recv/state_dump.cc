@@ -1,0 +1,125 @@
+#include "bmp-recv/state_dump.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+namespace bmpha::recv {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kTypeNames[kBmpTypes] = {"route_monitoring", "statistics",  "peer_down",      "peer_up",
+                                               "initiation",       "termination", "route_mirroring"};
+
+Json counters_json(const Counters& c) {
+  Json messages, faults, families;
+  for (std::size_t n = 0; n < kBmpTypes; ++n) messages[kTypeNames[n]] = c.messages[n];
+  std::uint64_t unknown = 0;
+  for (const auto& [type, count] : c.unknown_messages) unknown += count;
+  messages["unknown"] = unknown;
+  for (std::size_t n = 1; n < kFaultCount; ++n)
+    if (c.faults[n] != 0) faults[fault_name(static_cast<Fault>(n))] = c.faults[n];
+  for (const auto& [family, count] : c.other_families) families[fmt::format("{}/{}", family.afi, family.safi)] = count;
+  if (c.other_families_more != 0) families["more"] = c.other_families_more;
+  return {{"messages", messages},
+          {"parse_errors", faults.is_null() ? Json::object() : faults},
+          {"other_families", families.is_null() ? Json::object() : families},
+          {"bad_frames", c.bad_frames},
+          {"prefixes_announced", c.prefixes_announced},
+          {"prefixes_withdrawn", c.prefixes_withdrawn},
+          {"treated_as_withdraw", c.treated_as_withdraw},
+          {"after_peer_down", c.after_peer_down},
+          {"end_of_rib", c.end_of_rib},
+          {"peers_first", c.peers_first},
+          {"as_width_fallbacks", c.as_width_fallbacks},
+          {"path_id_fallbacks", c.path_id_fallbacks},
+          {"unknown_statistics", c.unknown_statistics},
+          {"records", c.records},
+          {"record_bytes", c.record_bytes},
+          {"read_bytes", c.read_bytes},
+          {"sessions_opened", c.sessions_opened},
+          {"sessions_refused", c.sessions_refused},
+          {"handshake_timeouts", c.handshake_timeouts},
+          {"idle_timeouts", c.idle_timeouts},
+          {"resets", c.resets},
+          {"pauses", c.pauses},
+          {"link_errors", c.link_errors}};
+}
+
+Json session_json(const StateView::Session& s) {
+  return {{"router", s.name},
+          {"id", s.id},
+          {"ip", s.ip},
+          {"port", s.port},
+          {"tag", s.tag},
+          {"phase", s.phase},
+          {"session", s.session},
+          {"synced", s.synced},
+          {"paused", s.paused},
+          {"bytes", s.bytes},
+          {"messages", s.messages},
+          {"parse_errors", s.faults},
+          {"peers_up", s.peers_up},
+          {"peers_known", s.peers_known},
+          {"last_read_age_ms", s.last_read_age_ms},
+          {"drained_age_ms", s.drained_age_ms}};
+}
+
+Json ring_json(const RecordRing& ring) {
+  Json queues = Json::array();
+  for (const RecordRing::Queue& q : ring.queues())
+    queues.push_back({{"router", to_hex(q.router)},
+                      {"name", q.name},
+                      {"session", q.session.number},
+                      {"up", q.up},
+                      {"bytes", q.bytes},
+                      {"records", q.records.size()},
+                      {"unsent", q.records.size() - q.next},
+                      {"last_seq", q.last_seq},
+                      {"released_seq", q.released_seq},
+                      {"sent_bytes", q.sent_bytes},
+                      {"credit", q.credit}});
+  return {{"bytes", ring.bytes()}, {"limit", ring.limit()}, {"records", ring.records()}, {"queues", queues}};
+}
+
+}  // namespace
+
+std::string state_json(const StateView& state) {
+  Json sessions = Json::array();
+  for (const StateView::Session& s : state.sessions) sessions.push_back(session_json(s));
+  const Json all = {{"tool", "bmp-recv"},
+                    {"node", state.config.node_name},
+                    {"collector", state.config.collector()},
+                    {"recv_inc", state.recv_inc},
+                    {"gate_inc", state.gate_inc},
+                    {"gate_connected", state.gate_inc != 0},
+                    {"subscribers", state.subscribers},
+                    {"sessions", sessions},
+                    {"counters", counters_json(state.counters)},
+                    {"ring", ring_json(state.ring)}};
+  return all.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Status write_dump(const std::string& path, const std::string& json) {
+  if (path.empty()) {
+    std::puts(json.c_str());
+    std::fflush(stdout);
+    return Status::ok();
+  }
+  const std::string temporary = path + ".new";
+  const auto fail = [&](const std::string& what, const std::string& file) {
+    return Status::error(fmt::format("cannot {} {}: {}", what, file, std::strerror(errno)));
+  };
+  std::FILE* file = std::fopen(temporary.c_str(), "we");
+  if (file == nullptr) return fail("create", temporary);
+  const bool written = std::fwrite(json.data(), 1, json.size(), file) == json.size() && std::fputc('\n', file) != EOF;
+  if (std::fclose(file) != 0 || !written) return fail("write", temporary);
+  return std::rename(temporary.c_str(), path.c_str()) == 0 ? Status::ok() : fail("replace", path);
+}
+
+}  // namespace bmpha::recv

@@ -1,0 +1,38 @@
+// The state of bmp-recv as JSON, for operators and scripts. The only file pair that includes nlohmann-json.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bmp-recv/config.h"
+#include "bmp-recv/counters.h"
+#include "bmp-recv/record_ring.h"
+#include "common/result.h"
+
+namespace bmpha::recv {
+
+struct StateView {
+  struct Session {
+    std::string name, ip, tag, id, phase;
+    std::uint16_t port = 0;
+    std::uint64_t session = 0;
+    bool paused = false, synced = false;
+    std::uint64_t bytes = 0, messages = 0, faults = 0;
+    std::size_t peers_up = 0, peers_known = 0;
+    std::int64_t last_read_age_ms = 0, drained_age_ms = 0;
+  };
+  const Config& config;
+  const Counters& counters;
+  const RecordRing& ring;
+  std::uint64_t recv_inc = 0;
+  std::uint64_t gate_inc = 0;
+  bool subscribers = false;
+  std::vector<Session> sessions;
+};
+std::string state_json(const StateView& state);
+
+// To the file, replaced as a whole; to stdout when path is empty.
+Status write_dump(const std::string& path, const std::string& json);
+
+}  // namespace bmpha::recv

@@ -1,0 +1,194 @@
+#include "bmp-recv/tcp.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+namespace bmpha::recv {
+namespace {
+
+constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+bool is_mapped(const IpAddress& a) { return std::equal(kMapped.begin(), kMapped.end(), a.begin()); }
+
+bool parse_ip(const std::string& text, IpAddress& out, bool& v6) {
+  in6_addr six{};
+  in_addr four{};
+  if (inet_pton(AF_INET6, text.c_str(), &six) == 1) {
+    v6 = true;
+    std::copy(std::begin(six.s6_addr), std::end(six.s6_addr), out.begin());
+    return true;
+  }
+  if (inet_pton(AF_INET, text.c_str(), &four) != 1) return false;
+  v6 = false;
+  std::copy(kMapped.begin(), kMapped.end(), out.begin());
+  std::memcpy(out.data() + 12, &four, 4);
+  return true;
+}
+
+template <class T>
+bool parse_decimal(std::string_view text, T& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
+
+int bind_to(int fd, const ListenAddress& a) {
+  if (a.v6) {
+    sockaddr_in6 s{};
+    s.sin6_family = AF_INET6;
+    s.sin6_port = htons(a.port);
+    inet_pton(AF_INET6, a.host.c_str(), &s.sin6_addr);
+    return bind(fd, reinterpret_cast<const sockaddr*>(&s), sizeof s);
+  }
+  sockaddr_in s{};
+  s.sin_family = AF_INET;
+  s.sin_port = htons(a.port);
+  inet_pton(AF_INET, a.host.c_str(), &s.sin_addr);
+  return bind(fd, reinterpret_cast<const sockaddr*>(&s), sizeof s);
+}
+
+}  // namespace
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+void Fd::reset() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
+
+std::string ip_text(const IpAddress& a) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (is_mapped(a)) {
+    inet_ntop(AF_INET, a.data() + 12, text, sizeof text);
+  } else {
+    inet_ntop(AF_INET6, a.data(), text, sizeof text);
+  }
+  return text;
+}
+
+bool IpPrefix::contains(const IpAddress& a) const {
+  const std::size_t whole = length / 8;
+  if (!std::equal(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(whole), address.begin())) return false;
+  const unsigned rest = length % 8;
+  return rest == 0 || ((a[whole] ^ address[whole]) >> (8 - rest)) == 0;
+}
+
+bool parse_ip_prefix(const std::string& text, IpPrefix& out) {
+  const std::size_t slash = text.find('/');
+  IpPrefix p;
+  bool v6 = false;
+  if (!parse_ip(text.substr(0, slash), p.address, v6)) return false;
+  p.length = v6 ? 128 : 32;
+  if (slash != std::string::npos) {
+    unsigned length = 0;
+    if (!parse_decimal(std::string_view(text).substr(slash + 1), length) || length > p.length) return false;
+    p.length = length;
+  }
+  if (!v6) p.length += 96;
+  out = p;
+  return true;
+}
+
+bool parse_listen_address(const std::string& text, ListenAddress& out) {
+  ListenAddress a;
+  const std::size_t comma = text.find(',');
+  a.text = text.substr(0, comma);
+  if (comma != std::string::npos) {
+    constexpr std::string_view kTag = "tag=";
+    const std::string rest = text.substr(comma + 1);
+    if (!rest.starts_with(kTag) || rest.size() == kTag.size()) return false;
+    a.tag = rest.substr(kTag.size());
+  }
+  const std::size_t colon = a.text.rfind(':');
+  if (colon == std::string::npos || !parse_decimal(std::string_view(a.text).substr(colon + 1), a.port)) return false;
+  a.host = a.text.substr(0, colon);
+  const bool bracketed = a.host.size() > 2 && a.host.front() == '[' && a.host.back() == ']';
+  if (bracketed) a.host = a.host.substr(1, a.host.size() - 2);
+  IpAddress ip{};
+  if (!parse_ip(a.host, ip, a.v6) || a.v6 != bracketed) return false;
+  out = std::move(a);
+  return true;
+}
+
+Result<Fd> listen_on(const ListenAddress& a) {
+  using R = Result<Fd>;
+  const auto fail = [&](const char* what) {
+    return R::failure(fmt::format("cannot {} {}: {}", what, a.text, std::strerror(errno)));
+  };
+  Fd fd(socket(a.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return fail("open a socket for");
+  set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (a.v6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  if (bind_to(fd.get(), a) != 0) return fail("bind");
+  if (listen(fd.get(), 1024) != 0) return fail("listen on");
+  return R(std::move(fd));
+}
+
+AcceptState accept_one(int listen_fd, Accepted& out) {
+  sockaddr_storage from{};
+  socklen_t size = sizeof from;
+  const int fd = accept4(listen_fd, reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) {
+    const bool exhausted = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+    return exhausted ? AcceptState::kExhausted : AcceptState::kNone;
+  }
+  out.fd = Fd(fd);
+  if (from.ss_family == AF_INET6) {
+    sockaddr_in6 s{};
+    std::memcpy(&s, &from, sizeof s);
+    std::copy(std::begin(s.sin6_addr.s6_addr), std::end(s.sin6_addr.s6_addr), out.ip.begin());
+    out.port = ntohs(s.sin6_port);
+  } else {
+    sockaddr_in s{};
+    std::memcpy(&s, &from, sizeof s);
+    std::copy(kMapped.begin(), kMapped.end(), out.ip.begin());
+    std::memcpy(out.ip.data() + 12, &s.sin_addr, 4);
+    out.port = ntohs(s.sin_port);
+  }
+  return AcceptState::kAccepted;
+}
+
+void set_keepalive(int fd) {
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 4000);
+}
+
+ReadResult read_some(int fd, std::uint8_t* buffer, std::size_t size) {
+  for (;;) {
+    const ssize_t n = ::recv(fd, buffer, size, MSG_DONTWAIT);
+    if (n > 0) return {ReadState::kData, static_cast<std::size_t>(n), 0};
+    if (n == 0) return {ReadState::kEnd, 0, 0};
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return {ReadState::kEmpty, 0, 0};
+    return {ReadState::kFailed, 0, errno};
+  }
+}
+
+bool is_drained(int fd) {
+  int waiting = 0;
+  return ioctl(fd, FIONREAD, &waiting) == 0 && waiting == 0;
+}
+
+bool is_established(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED;
+}
+
+}  // namespace bmpha::recv
