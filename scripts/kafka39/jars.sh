@@ -1,7 +1,7 @@
 #!/bin/bash
 # jars.sh: sees to it that the jars of a Kafka 3.9 broker are there, and prints their directory.
 # KAFKA_JARS names a directory that has them already; else build/kafka39/libs is filled once through Maven.
-# Exit code 75: Maven's repository cannot be reached; 111: something else is wrong.
+# Exit code 75: Maven's repository cannot be reached; 76: it can, but Maven failed; 111: something else is wrong.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
@@ -19,12 +19,14 @@ if [[ ! -e $dir/complete ]]; then
   note "fetching the jars of Apache Kafka 3.9 through Maven (once, 46 MB)"
   cp "$TREE/scripts/kafka39/pom.xml" "$dir/pom.xml"
   if ! timeout 300 mvn -q -B -f "$dir/pom.xml" -Djars="$dir/libs" package >"$dir/mvn.log" 2>&1; then
-    if grep -qiE 'unknown host|unresolved|connection (refused|reset|timed out)|connect timed out|network is unreachable|no route to host|temporary failure|offline mode' "$dir/mvn.log" ||
-      [[ ! -s $dir/mvn.log ]]; then
+    unreachable='unknown host|name resolution|connection (refused|reset)|timed out|network is unreachable|no route to host'
+    unreachable+='|PKIX|handshake|offline mode|forbidden|proxy'
+    if [[ ! -s $dir/mvn.log ]] || grep -qiE "$unreachable" "$dir/mvn.log"; then
       note "Maven's repository cannot be reached: $dir/mvn.log"
       exit 75
     fi
-    fail "Maven failed: $dir/mvn.log"
+    note "Maven failed: $dir/mvn.log"
+    exit 76
   fi
   : >"$dir/complete"
 fi
