@@ -1,0 +1,128 @@
+// Recorded streams of real routers against what those routers say themselves, and against rows that were checked once.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "tests/unit/bmp-recv/builders.h"
+
+using namespace bmpha;
+using namespace bmpha::recv;
+using namespace bmpha::recv::testing;
+
+namespace {
+
+std::string data_path(const std::string& name) {
+  const char* root = std::getenv("BMPHA_TEST_DATA");
+  return std::string(root == nullptr ? "tests/data" : root) + "/" + name;
+}
+
+// peer, family, prefix -> AS path; pre-policy routes of peers that are up.
+using Table = std::map<std::string, std::string>;
+
+void apply(const Seen& record, Table& table) {
+  for (const auto& c : record.rows) {
+    if (record.object == "peer") {
+      // A new life or the end of a peer: its routes go.
+      std::erase_if(table, [&](const auto& entry) { return entry.first.starts_with(c[9] + '\t'); });
+    }
+    if (record.object != "unicast_prefix" || c[29] != "1") continue;
+    const std::string key = c[7] + '\t' + (c[12] == "1" ? "ipv4" : "ipv6") + '\t' + c[10] + '/' + c[11];
+    if (c[0] == "del") {
+      table.erase(key);
+    } else {
+      std::string path = c[14].substr(c[14].empty() ? 0 : 1);
+      if (path == "65001") path.clear();
+      if (path.starts_with("65001 ")) path.erase(0, 6);
+      table[key] = path;
+    }
+  }
+}
+
+Table truth() {
+  Table t;
+  for (const std::string& line : split(read_file(data_path("frr_truth.txt")), '\n')) {
+    const std::vector<std::string> c = split(line, '\t');
+    if (c.size() == 4) t[c[0] + '\t' + c[1] + '\t' + c[2]] = c[3];
+  }
+  return t;
+}
+
+void check_records(const std::vector<Seen>& records) {
+  std::uint64_t seq = 0;
+  for (const Seen& r : records) {
+    REQUIRE(r.envelope.seq == ++seq);
+    REQUIRE(r.envelope.rows == r.rows.size());
+    if (r.object.empty()) continue;
+    REQUIRE(r.announced_length == r.data.size());
+    REQUIRE(r.announced_rows == r.rows.size());
+    for (const auto& row : r.rows) {
+      if (r.object == "unicast_prefix") REQUIRE(row.size() == 32);
+      if (r.object == "base_attribute") REQUIRE(row.size() == 24);
+      if (r.object == "peer") REQUIRE(row.size() == 31);
+      if (r.object == "router") REQUIRE(row.size() == 12);
+      if (r.object == "bmp_stat") REQUIRE(row.size() == 17);
+      if (r.object == "eor") REQUIRE(row.size() == 12);
+    }
+  }
+}
+
+// Rows without what depends on our hashes.
+std::string short_rows(const std::vector<Seen>& records) {
+  std::string out;
+  for (const Seen& r : records) {
+    if (r.object == "base_attribute" || r.object.empty()) continue;
+    out += "# " + r.object + (r.envelope.opener ? " opener" : "") + " rows=" + std::to_string(r.rows.size()) + '\n';
+    for (const auto& row : r.rows) {
+      for (std::size_t n = 0; n < row.size(); ++n) {
+        if (row[n].size() == 32 && row[n].find_first_not_of("0123456789abcdef") == std::string::npos) continue;
+        out += (n == 0 ? "" : "|") + row[n];
+      }
+      out += '\n';
+    }
+  }
+  return out;
+}
+
+void check_golden(const std::string& name) {
+  const std::string stream = read_file(data_path(name + ".bmp"));
+  REQUIRE(!stream.empty());
+  Replay replay;
+  REQUIRE(replay.feed(stream));
+  CHECK(replay.rest == 0);
+  const std::vector<Seen> records = replay.keep.seen();
+  check_records(records);
+  const std::string rows = short_rows(records);
+  const std::string path = data_path(name + ".rows");
+  if (std::getenv("BMPHA_REWRITE_GOLDEN") != nullptr) std::ofstream(path, std::ios::binary) << rows;
+  const std::vector<std::string> want = split(read_file(path), '\n'), got = split(rows, '\n');
+  CHECK(got.size() == want.size());
+  for (std::size_t n = 0; n < std::min(want.size(), got.size()); ++n) REQUIRE(got[n] == want[n]);
+}
+
+}  // namespace
+
+TEST_CASE("a recorded FRR stream gives exactly the routes that FRR itself had") {
+  const std::string stream = read_file(data_path("frr_ha_b2.bmp"));
+  REQUIRE(stream.size() == 328016);
+  const Table want = truth();
+  REQUIRE(want.size() == 1125);
+  for (const std::size_t chunk : {std::size_t{262144}, std::size_t{1460}, std::size_t{97}}) {
+    Replay replay;
+    REQUIRE(replay.feed(stream, chunk));
+    const std::vector<Seen> records = replay.keep.seen();
+    check_records(records);
+    Table got;
+    for (const Seen& r : records) apply(r, got);
+    CHECK(got.size() == want.size());
+    for (const auto& [key, path] : want) {
+      REQUIRE_MESSAGE(got.contains(key), key);
+      REQUIRE_MESSAGE(got[key] == path, key);
+    }
+  }
+}
+
+TEST_CASE("recorded streams of flapping peers give the rows that were checked once") {
+  check_golden("frr_flap");
+  check_golden("gobgp_flap");
+}
