@@ -1,0 +1,71 @@
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include "common/event_loop.h"
+#include "common/kafka_header.h"
+#include "common/kafka_topic.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "kafka-gate/service.h"
+
+namespace {
+
+using namespace bmpha;  // NOLINT: the program's own namespace
+
+std::string check_node(const std::string& name) {
+  const bool fits = !name.empty() && name.size() <= kMaxNodeName;
+  return fits ? std::string() : fmt::format("expected a name of 1 to {} bytes", kMaxNodeName);
+}
+std::string check_not_empty(const std::string& v) { return v.empty() ? "expected a value" : std::string(); }
+
+int run(int argc, char** argv) {
+  gate::Config c;
+  std::string cluster_name = "default";
+  std::uint64_t cluster_id = 0;
+  Options o("kafka-gate", "Holds a node's records and forwards those of the routers that this node owns to Kafka.");
+  o.text("node-name", &c.node, "name of this node, unique in the cluster", check_node);
+  o.text("cluster-name", &cluster_name, "name of the cluster");
+  o.number("cluster-id", &cluster_id, "number of the cluster");
+  o.text("recv-socket", &c.recv_socket, "where bmp-recv serves records", check_not_empty);
+  o.text("roles-socket", &c.roles_socket, "where ha-arbiter publishes roles", check_not_empty);
+  o.text("status-socket", &c.status_socket, "where this tool publishes its status", check_not_empty);
+  o.text("kafka-brokers", &c.kafka.brokers, "Kafka brokers, host:port[,host:port...]", check_not_empty);
+  o.list("kafka-option", &c.kafka.options, "librdkafka property, key=value", check_kafka_option);
+  o.text("topic", &c.topic, "topic of all parsed records", check_not_empty);
+  o.number("partitions", &c.partitions, "partitions of the topic, the same in gates and sinks", 1, 10000);
+  o.bytes("bytes-limit", &c.bytes_limit, "most memory for held records", 8u << 20);
+  o.duration("retain", &c.retain, "held records are kept until the owner's progress has passed them by this");
+  o.duration("kafka-bad", &c.kafka_bad, "Kafka counts as failing after this without progress", Millis{500});
+  o.duration("kafka-good", &c.kafka_good, "... and as good again after this without trouble");
+  o.text("dump-file", &c.dump_file, "where USR1 writes the state as JSON; empty: standard output");
+  o.flag("create-topics", &c.create_topics, "create the topic and exit");
+  o.number("replication", &c.replication, "with --create-topics: copies of each partition", 1, 100);
+  o.number("min-insync-replicas", &c.min_insync, "with --create-topics: copies that must be written", 1, 100);
+  o.duration("retention", &c.retention, "with --create-topics: how long records are kept", Millis{60000});
+  o.cross_check([&c] {
+    if (c.node.empty() && !c.create_topics)
+      return std::string("key \"node-name\": value \"\": expected a name, unique in the cluster");
+    if (c.min_insync > c.replication)
+      return fmt::format("key \"min-insync-replicas\": value \"{}\": expected at most replication = {}", c.min_insync,
+                         c.replication);
+    return std::string();
+  });
+  if (const auto code = o.parse(argc, argv)) return *code;
+  if (o.check_only()) return o.finish_check();
+  log_init("kafka-gate", c.node, o.verbose());
+  return c.create_topics ? gate::create_topics(c) : gate::run_gate(c);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // NOLINT: a closed peer is an error code, not a death
+  block_signals(gate::gate_signals());
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "kafka-gate: bug: %s\n", e.what());
+    return kExitBug;
+  }
+}
