@@ -45,12 +45,19 @@ bool parse_aggregator(Bytes value, PathAttributes& out) {
   return out.has_aggregator;
 }
 
+// RFC 7607: AS 0 stands in no path, but in a path that was read in the wrong width it is common.
+bool has_zero(const AsPath& path) { return std::find(path.asns.begin(), path.asns.end(), 0U) != path.asns.end(); }
+
 // AS_PATH in the expected width; if it does not fit exactly, in the other one.
 bool parse_either_width(Bytes value, bool expect_as4, PathAttributes& out, bool& is_as4) {
   is_as4 = expect_as4;
-  if (parse_as_path(value, expect_as4 ? 4 : 2, out.as_path)) return true;
-  is_as4 = !expect_as4;
-  return parse_as_path(value, is_as4 ? 4 : 2, out.as_path);
+  const bool fits = parse_as_path(value, expect_as4 ? 4 : 2, out.as_path);
+  if (fits && !has_zero(out.as_path)) return true;
+  if (parse_as_path(value, expect_as4 ? 2 : 4, out.as_path) && !has_zero(out.as_path)) {
+    is_as4 = !expect_as4;
+    return true;
+  }
+  return fits && parse_as_path(value, expect_as4 ? 4 : 2, out.as_path);
 }
 
 // RFC 6793 4.2.3 and 6: AS4_PATH and AS4_AGGREGATOR complete what an old speaker sent.

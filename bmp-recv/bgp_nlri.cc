@@ -36,23 +36,37 @@ bool plausible_ids(const std::vector<Prefix>& list, std::size_t from) {
                      [](const Prefix& p) { return p.path_id < (1U << 24); });
 }
 
+// Path identifiers read as prefixes: small numbers begin with zero bytes, each a default route.
+bool repeats_default(const std::vector<Prefix>& list, std::size_t from) {
+  return std::count_if(list.begin() + static_cast<std::ptrdiff_t>(from), list.end(),
+                       [](const Prefix& p) { return p.length == 0; }) > 1;
+}
+
 }  // namespace
 
 NlriResult parse_nlri(Bytes field, bool v6, PathIds expected, std::vector<Prefix>& out) {
   const std::size_t before = out.size();
+  const auto again = [&](bool ids) {
+    out.resize(before);
+    return parse_form(field, v6, ids, out);
+  };
   if (expected != PathIds::kYes) {
-    if (parse_form(field, v6, false, out)) return NlriResult::kOk;
+    const bool without = parse_form(field, v6, false, out);
+    if (without && !repeats_default(out, before)) return NlriResult::kOk;
     // Where the OPENs exclude identifiers, only such as no misread prefix can give are believed.
-    if (!parse_form(field, v6, true, out)) return NlriResult::kBad;
-    if (expected == PathIds::kUnknown || plausible_ids(out, before)) return NlriResult::kOkOtherForm;
+    const bool with = again(true);
+    if (with && (plausible_ids(out, before) || (expected == PathIds::kUnknown && !without)))
+      return NlriResult::kOkOtherForm;
+    if (without && again(false)) return NlriResult::kOk;
     out.resize(before);
     return NlriResult::kBad;
   }
   const bool with = parse_form(field, v6, true, out);
   if (with && plausible_ids(out, before)) return NlriResult::kOk;
+  if (again(false) && !repeats_default(out, before)) return NlriResult::kOkOtherForm;
+  if (with && again(true)) return NlriResult::kOk;
   out.resize(before);
-  if (parse_form(field, v6, false, out)) return NlriResult::kOkOtherForm;
-  return with && parse_form(field, v6, true, out) ? NlriResult::kOk : NlriResult::kBad;
+  return NlriResult::kBad;
 }
 
 }  // namespace bmpha::recv

@@ -98,7 +98,7 @@ struct Seen {
   Envelope envelope;
   std::string object;  // the T header
   std::size_t announced_length = 0, announced_rows = 0;
-  std::string data;    // behind the blank line
+  std::string data;  // behind the blank line
   std::vector<std::vector<std::string>> rows;
 };
 
@@ -117,7 +117,8 @@ inline Seen read_record(const Record& record) {
   Result<Envelope> e = decode_envelope(record.bytes());
   if (!e) return seen;
   seen.envelope = e.value();
-  std::string_view payload(reinterpret_cast<const char*>(record.data.get()) + kEnvelopeSize, record.size - kEnvelopeSize);
+  std::string_view payload(reinterpret_cast<const char*>(record.data.get()) + kEnvelopeSize,
+                           record.size - kEnvelopeSize);
   const std::size_t blank = payload.find("\n\n");
   if (!payload.starts_with("V: 1.7\n") || blank == std::string_view::npos) {
     seen.data = payload;

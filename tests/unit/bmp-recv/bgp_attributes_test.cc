@@ -1,0 +1,245 @@
+#include "bmp-recv/bgp_attributes.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "bmp-recv/attribute_text.h"
+#include "tests/unit/bmp-recv/builders.h"
+
+using namespace bmpha;
+using namespace bmpha::recv;
+using namespace bmpha::recv::testing;
+
+namespace {
+
+struct Parsed {
+  std::string bytes;  // owns what the views point to
+  PathAttributes attributes;
+  AttributeFaults faults;
+};
+Parsed parse(const std::string& field, bool as4 = true) {
+  Parsed p;
+  p.bytes = field;
+  parse_attributes(as_bytes(p.bytes), as4, p.attributes, p.faults);
+  return p;
+}
+std::string path_text(const AsPath& path) {
+  TextBuffer out;
+  append_as_path(out, path);
+  return std::string(out.view());
+}
+std::string seq4(std::initializer_list<unsigned> asns) {
+  std::string s{'\x02', static_cast<char>(asns.size())};
+  for (const unsigned a : asns) s += be32(a);
+  return s;
+}
+std::string seq2(std::initializer_list<unsigned> asns) {
+  std::string s{'\x02', static_cast<char>(asns.size())};
+  for (const unsigned a : asns) s += be16(a);
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("a malformed attribute has the effect that RFC 7606 gives it") {
+  const struct {
+    unsigned type;
+    const char* value;
+    Fault withdraw, discard;
+  } cases[] = {
+      {1, "00", Fault::kNone, Fault::kNone},
+      {1, "02", Fault::kNone, Fault::kNone},
+      {1, "03", Fault::kOrigin, Fault::kNone},
+      {1, "", Fault::kOrigin, Fault::kNone},
+      {1, "00 00", Fault::kOrigin, Fault::kNone},
+      {2, "", Fault::kNone, Fault::kNone},
+      {2, "02 00", Fault::kAsPath, Fault::kNone},           // empty segment
+      {2, "05 01 0000fde9", Fault::kAsPath, Fault::kNone},  // unknown segment type
+      {2, "02 02 0000fde9", Fault::kAsPath, Fault::kNone},  // overrun
+      {2, "02", Fault::kAsPath, Fault::kNone},
+      {3, "c0000201", Fault::kNone, Fault::kNone},
+      {3, "c00002", Fault::kNextHop, Fault::kNone},
+      {4, "00000001", Fault::kNone, Fault::kNone},
+      {4, "000001", Fault::kMed, Fault::kNone},
+      {5, "00000064", Fault::kNone, Fault::kNone},
+      {5, "0000006400", Fault::kLocalPref, Fault::kNone},
+      {6, "", Fault::kNone, Fault::kNone},
+      {6, "00", Fault::kNone, Fault::kAtomicAggregate},
+      {7, "fde9 c0000201", Fault::kNone, Fault::kNone},
+      {7, "0000fde9 c0000201", Fault::kNone, Fault::kNone},
+      {7, "fde9 c00002", Fault::kNone, Fault::kAggregator},
+      {8, "fde90001", Fault::kNone, Fault::kNone},
+      {8, "fde9000100", Fault::kCommunity, Fault::kNone},
+      {8, "", Fault::kCommunity, Fault::kNone},
+      {9, "c0000201", Fault::kNone, Fault::kNone},
+      {9, "c000", Fault::kOriginatorId, Fault::kNone},
+      {10, "c0000201c0000202", Fault::kNone, Fault::kNone},
+      {10, "c0000201c0", Fault::kClusterList, Fault::kNone},
+      {16, "0002fde900000001", Fault::kNone, Fault::kNone},
+      {16, "0002fde9000000", Fault::kExtCommunity, Fault::kNone},
+      {32, "0000000100000002 00000003", Fault::kNone, Fault::kNone},
+      {32, "00000001", Fault::kLargeCommunity, Fault::kNone},
+      {99, "whatever is in it", Fault::kNone, Fault::kNone},
+      {255, "", Fault::kNone, Fault::kNone},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.type);
+    CAPTURE(c.value);
+    const Parsed p = parse(attribute(c.type, hex(c.value)));
+    CHECK(p.faults.fatal == Fault::kNone);
+    CHECK(p.faults.withdraw == c.withdraw);
+    CHECK(p.faults.discarded_count == (c.discard == Fault::kNone ? 0 : 1));
+    if (c.discard != Fault::kNone) {
+      CHECK(p.faults.discarded[0] == c.discard);
+      CHECK(p.attributes.all.empty());
+      CHECK_FALSE(p.attributes.has(static_cast<AttributeType>(c.type)));
+    }
+  }
+}
+
+TEST_CASE("a field that ends inside an attribute counts as a withdrawal, at every length") {
+  const std::string whole = plain_attributes() + attribute(8, hex("fde90001"));
+  const std::vector<std::size_t> ends{0, 5, 15, 23, 31};
+  REQUIRE(whole.size() == ends.back());
+  for (std::size_t n = 0; n < whole.size(); ++n) {
+    CAPTURE(n);
+    const Parsed p = parse(whole.substr(0, n));
+    const bool between = std::find(ends.begin(), ends.end(), n) != ends.end();
+    CHECK(p.faults.withdraw == (between ? Fault::kNone : Fault::kAttributeLength));
+  }
+}
+
+TEST_CASE("of an attribute that comes twice the first counts, MP_REACH may not come twice") {
+  const Parsed p = parse(attribute(4, be32(1)) + attribute(4, be32(2)));
+  CHECK(p.attributes.med == 1);
+  REQUIRE(p.faults.discarded_count == 1);
+  CHECK(p.faults.discarded[0] == Fault::kDuplicateAttribute);
+  CHECK(parse(attribute(14, "a") + attribute(14, "b")).faults.fatal == Fault::kDuplicateMp);
+  CHECK(parse(attribute(15, "a") + attribute(15, "b")).faults.fatal == Fault::kDuplicateMp);
+}
+
+TEST_CASE("attribute flags are not judged, both length forms are read") {
+  const Parsed p = parse(hex("00 04 04 00000007  f0 05 0004 00000008"));
+  CHECK(p.faults.withdraw == Fault::kNone);
+  CHECK(p.attributes.med == 7);
+  CHECK(p.attributes.local_pref == 8);
+}
+
+TEST_CASE("AS_PATH prints as the contract says") {
+  const std::string value = seq4({65001, 4200000001}) + hex("01 02") + be32(64512) + be32(64513) + hex("03 01") +
+                            be32(65100) + hex("04 01") + be32(65101);
+  const Parsed p = parse(attribute(2, value));
+  CHECK(path_text(p.attributes.as_path) == " 65001 4200000001 { 64512 64513 } 65100 65101");
+  CHECK(p.attributes.as_path.asns.size() == 6);
+  CHECK(p.attributes.as_path.hops() == 3);
+}
+
+TEST_CASE("the width of AS numbers is what fits, whatever was expected") {
+  const Parsed two = parse(attribute(2, seq2({65001, 65002, 65003})), true);
+  CHECK(two.faults.withdraw == Fault::kNone);
+  CHECK(two.faults.other_as_width);
+  CHECK(path_text(two.attributes.as_path) == " 65001 65002 65003");
+  const Parsed four = parse(attribute(2, seq4({65001, 70000})), false);
+  CHECK(four.faults.other_as_width);
+  CHECK(path_text(four.attributes.as_path) == " 65001 70000");
+  CHECK_FALSE(parse(attribute(2, seq2({1, 2})), false).faults.other_as_width);
+}
+
+TEST_CASE("AS4_PATH completes the path of an old speaker") {
+  const struct {
+    std::string path, as4, want;
+  } cases[] = {
+      {seq2({65001, 23456, 65007}), seq4({4200000009, 65007}), " 65001 4200000009 65007"},
+      {seq2({65001, 65005, 23456, 65007}), seq4({4200000009, 65007}), " 65001 65005 4200000009 65007"},
+      {seq2({23456}), seq4({70000}), " 70000"},
+      {seq2({65001}), seq4({1, 2}), " 65001"},  // longer than AS_PATH: ignored
+      // A set counts as one.
+      {seq2({65001, 23456}) + hex("01 02") + be16(1) + be16(2), seq4({70000}) + hex("01 02") + be32(1) + be32(2),
+       " 65001 70000 { 1 2 }"},
+      // Confederation segments do not count, and are not allowed in AS4_PATH.
+      {hex("03 01") + be16(64900) + seq2({65001, 23456}), hex("03 01") + be32(9) + seq4({70000}), " 64900 65001 70000"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.want);
+    const Parsed p = parse(attribute(2, c.path) + attribute(17, c.as4), false);
+    CHECK(p.faults.withdraw == Fault::kNone);
+    CHECK(path_text(p.attributes.as_path) == c.want);
+  }
+}
+
+TEST_CASE("AS4_PATH of a new speaker, or behind an old aggregator, does not count") {
+  CHECK(path_text(parse(attribute(2, seq4({65001, 65002})) + attribute(17, seq4({70000}))).attributes.as_path) ==
+        " 65001 65002");
+  const std::string old_path = attribute(2, seq2({65001, 23456}));
+  const Parsed outdated = parse(old_path + attribute(7, be16(65001) + hex("c0000201")) + attribute(17, seq4({70000})) +
+                                    attribute(18, be32(70000) + hex("c0000202")),
+                                false);
+  CHECK(path_text(outdated.attributes.as_path) == " 65001 23456");
+  CHECK(outdated.attributes.aggregator_asn == 65001);
+  const Parsed current = parse(old_path + attribute(7, be16(23456) + hex("c0000201")) + attribute(17, seq4({70000})) +
+                                   attribute(18, be32(70000) + hex("c0000202")),
+                               false);
+  CHECK(path_text(current.attributes.as_path) == " 65001 70000");
+  CHECK(current.attributes.aggregator_asn == 70000);
+}
+
+TEST_CASE("malformed AS4 attributes are discarded, the path stays") {
+  const Parsed p = parse(attribute(2, seq2({65001, 23456})) + attribute(17, "x") + attribute(18, "y"), false);
+  CHECK(p.faults.withdraw == Fault::kNone);
+  CHECK(p.faults.discarded_count == 2);
+  CHECK(path_text(p.attributes.as_path) == " 65001 23456");
+}
+
+TEST_CASE("communities of all kinds print as the contract says") {
+  TextBuffer out;
+  append_communities(out, as_bytes(hex("fde90001 ffff029a")));
+  CHECK(out.view() == "65001:1 65535:666");
+  out.clear();
+  append_large_communities(out, as_bytes(hex("fa56ea01 00000001 ffffffff 00000002 00000003 00000004")));
+  CHECK(out.view() == "4200000001:1:4294967295 2:3:4");
+  out.clear();
+  append_cluster_list(out, as_bytes(hex("0a000001 0a000002")));
+  CHECK(out.view() == "10.0.0.1 10.0.0.2 ");
+  const struct {
+    const char* bytes;
+    const char* want;
+  } cases[] = {
+      {"0002fde900000001", "rt=65001:1"},
+      {"0003fde90000ffff", "soo=65001:65535"},
+      {"0102c00002010005", "rt=192.0.2.1:5"},
+      {"0202fa56ea010007", "rt=4200000001:7"},
+      {"030b000000000064", "color=100"},
+      {"030c000000000008", "encap=8"},
+      {"030d000000000000", "default-gw"},
+      {"0603aabbccddeeff", "router_mac=aa:bb:cc:dd:ee:ff"},
+      {"0600010000000009", "mac_mob_flags=1 mac_mob_seq_num=9"},
+      {"8008fde900000001", "flow-redir=65001:1"},
+      {"4004fde94bbebc20", "0x4004fde94bbebc20"},  // no text form: the bytes themselves
+      {"00fffde900000001", "0x00fffde900000001"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.bytes);
+    TextBuffer one;
+    append_ext_communities(one, as_bytes(hex(c.bytes)));
+    CHECK(one.view() == c.want);
+  }
+}
+
+TEST_CASE("route distinguishers print by their type") {
+  const struct {
+    const char* bytes;
+    const char* want;
+  } cases[] = {{"0000000000000000", "0:0"},
+               {"0000fde800000064", "65000:100"},
+               {"0001c00002010007", "192.0.2.1:7"},
+               {"0002fa56ea010009", "4200000001:9"}};
+  for (const auto& c : cases) {
+    std::array<std::uint8_t, 8> rd{};
+    const std::string bytes = hex(c.bytes);
+    std::copy(bytes.begin(), bytes.end(), rd.begin());
+    TextBuffer out;
+    append_rd(out, rd);
+    CHECK(out.view() == c.want);
+  }
+}
