@@ -103,15 +103,29 @@ def measure_switch():
     return int(found[1]), f"SIGKILL of the active node to the successor's first record; {verdict}"
 
 
+def parse_results(path):
+    found = json.loads(path.read_text())
+    of = f"{found['prefixes']} prefixes, {found['bytes']} bytes, best of {found['rounds']}, one core"
+    units = {"walk_bytes_per_s": ("B/s", f"walk over the BMP headers; {of}"),
+             "parse_prefixes_per_s": ("prefixes/s", f"parse; {of}"),
+             "encode_prefixes_per_s": ("prefixes/s", f"parse and encode into records; {of}")}
+    return [measurement(name, found[name], unit, note) for name, (unit, note) in units.items()]
+
+
+def sink_results(path):
+    return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run_dir")
     parser.add_argument("--packed", required=True, help="stream of 1 M packed prefixes")
     parser.add_argument("--single", required=True, help="the same, one prefix a message")
-    parser.add_argument("--lines", required=True, help="file with the JSON lines of the other benchmarks")
+    parser.add_argument("--parse", required=True, help="what bench_parse wrote")
+    parser.add_argument("--sink", required=True, help="what bench_sink wrote")
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
-    results = [json.loads(line) for line in Path(options.lines).read_text().splitlines() if line.startswith("{")]
+    results = parse_results(Path(options.parse)) + sink_results(Path(options.sink))
     broker = read_env(Path(options.run_dir))["BROKER"]
     if broker == "embedded":
         print("skipped: dump_seconds_1m, dump_seconds_1m_single (the embedded broker keeps too little)", file=sys.stderr)

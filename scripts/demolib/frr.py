@@ -11,7 +11,7 @@ LOCAL_AS = 65001
 # Both retry times must be given, or bgpd refuses `bmp connect` without a word. Pre-policy needs the inbound tables.
 CONFIG = """\
 hostname demo-router
-log file {dir}/bgpd.log warnings
+log file {dir}/bgpd.log errors
 ip prefix-list DENIED seq 5 permit {denied} le 32
 route-map IN deny 10
  match ip address prefix-list DENIED
