@@ -1,0 +1,338 @@
+#include "bmp-recv/session_decoder.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/unit/bmp-recv/builders.h"
+
+using namespace bmpha;
+using namespace bmpha::recv;
+using namespace bmpha::recv::testing;
+
+namespace {
+
+const std::string kSent = open(64512, as4_capability(64512));
+const std::string kReceived = open(65001, as4_capability(65001));
+const std::string kRoute = update({}, plain_attributes(), hex("18 0a 01 02"));
+
+std::string kinds(const std::vector<Seen>& records) {
+  std::string out;
+  for (const Seen& r : records) {
+    out += (out.empty() ? "" : " ") + std::string(kind_name(r.envelope.kind));
+    if (r.envelope.opener) out += '!';
+    if (!r.rows.empty()) out += '/' + std::to_string(r.rows.size());
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a session's records come in order, openers marked") {
+  Replay r;
+  REQUIRE(r.feed(initiation("r1") + peer_up(peer_header(1), kSent, kReceived) + monitoring(peer_header(1), kRoute) +
+                 monitoring(peer_header(1), update({}, {}, {})) + peer_down(peer_header(1))));
+  r.decoder->end(r.times());
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin router/1 peer!/1 attributes/1 routes/1 eor/1 peer/1 session_end");
+  CHECK(records[0].data == "r1");
+  for (const Seen& s : records) {
+    CHECK(s.envelope.in_dump);
+    CHECK(s.envelope.session == SessionId{7, 1});
+    CHECK(s.envelope.router == router_hash("test", "192.0.2.254"));
+    CHECK(s.announced_length == (s.object.empty() ? 0 : s.data.size()));
+  }
+  CHECK(records[1].envelope.key == records[1].envelope.router);
+  CHECK(records[2].envelope.key == records[4].envelope.key);
+  CHECK(to_hex(records[4].envelope.key) == records[4].rows[0][6]);
+  CHECK(records[4].rows[0][5] == records[3].rows[0][2]);  // base attribute hash
+  CHECK(records[6].rows[0][0] == "down");
+}
+
+TEST_CASE("the columns of routes are those of the contract") {
+  Replay r;
+  const std::string attributes = plain_attributes() + attribute(4, be32(7)) + attribute(5, be32(150)) +
+                                 attribute(6, {}) + attribute(7, be32(65009) + hex("c0000209")) +
+                                 attribute(8, hex("fde90001")) + attribute(9, hex("0a000001")) +
+                                 attribute(10, hex("0a000002")) + attribute(16, hex("0002fde900000001")) +
+                                 attribute(32, be32(1) + be32(2) + be32(3));
+  REQUIRE(r.feed(monitoring(peer_header(1, 0x40), update(hex("08 0b"), attributes, hex("18 0a 01 02")))));
+  const std::vector<Seen> records = r.keep.seen();
+  const auto& rows = records.back().rows;
+  REQUIRE(rows.size() == 2);
+  const auto& del = rows[0];  // before the announcement of the same message
+  const auto& add = rows[1];
+  const std::vector<std::string> want_add{"add",
+                                          "1",
+                                          add[2],
+                                          add[3],
+                                          "192.0.2.254",
+                                          add[5],
+                                          add[6],
+                                          "192.0.2.1",
+                                          "65001",
+                                          "2023-11-14 22:13:20.000250",
+                                          "10.1.2.0",
+                                          "24",
+                                          "1",
+                                          "igp",
+                                          " 65001",
+                                          "1",
+                                          "65001",
+                                          "192.0.2.1",
+                                          "7",
+                                          "150",
+                                          "65009 192.0.2.9",
+                                          "65001:1",
+                                          "rt=65001:1",
+                                          "10.0.0.2 ",
+                                          "1",
+                                          "1",
+                                          "10.0.0.1",
+                                          "0",
+                                          "",
+                                          "0",
+                                          "1",
+                                          "1:2:3"};
+  CHECK(add == want_add);
+  const std::vector<std::string> want_del{"del",      "0",    del[2],      del[3],  "192.0.2.254",
+                                          "",         del[6], "192.0.2.1", "65001", "2023-11-14 22:13:20.000250",
+                                          "11.0.0.0", "8",    "1",         "",      "",
+                                          "",         "",     "",          "",      "",
+                                          "",         "",     "",          "",      "",
+                                          "",         "",     "0",         "",      "0",
+                                          "1",        ""};
+  CHECK(del == want_del);
+  const auto& base = records[records.size() - 2].rows[0];
+  const std::vector<std::string> want_base{"add",
+                                           "0",
+                                           add[5],
+                                           add[3],
+                                           "192.0.2.254",
+                                           add[6],
+                                           "192.0.2.1",
+                                           "65001",
+                                           "2023-11-14 22:13:20.000250",
+                                           "igp",
+                                           " 65001",
+                                           "1",
+                                           "65001",
+                                           "192.0.2.1",
+                                           "7",
+                                           "150",
+                                           "65009 192.0.2.9",
+                                           "65001:1",
+                                           "rt=65001:1",
+                                           "10.0.0.2 ",
+                                           "1",
+                                           "1",
+                                           "10.0.0.1",
+                                           "1:2:3"};
+  CHECK(base == want_base);
+}
+
+TEST_CASE("a prefix both withdrawn and announced in one message counts as announced") {
+  Replay r;
+  const std::string net = hex("18 0a 01 02");
+  REQUIRE(r.feed(monitoring(peer_header(1), update(net, plain_attributes(), net))));
+  const Seen last = r.keep.seen().back();
+  REQUIRE(last.rows.size() == 2);
+  CHECK(last.rows[0][0] == "del");
+  CHECK(last.rows[1][0] == "add");
+  CHECK(last.rows[0][2] == last.rows[1][2]);  // the same route
+}
+
+TEST_CASE("a peer without Peer Up gets one opener; Loc-RIB as GoBGP sends it") {
+  Replay r;
+  REQUIRE(r.feed(monitoring(peer_header(0, 0, 3), kRoute) + monitoring(peer_header(0, 0, 3), kRoute)));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin peer!/1 attributes/1 routes/2");
+  const auto& first = records[1].rows[0];
+  CHECK(first[0] == "first");
+  CHECK(first[9] == "::");
+  CHECK(first[27] == "0");
+  CHECK(first[28] == "1");  // isLocRib
+  CHECK(records[3].rows[0][29] == "0");
+  CHECK(records[3].rows[0][30] == "0");
+  CHECK(r.shared.counters.peers_first == 1);
+}
+
+TEST_CASE("a Peer Down for a peer that never was up writes a row and no opener, and its routes do not revive it") {
+  Replay r;
+  REQUIRE(r.feed(peer_down(peer_header(1), 2) + monitoring(peer_header(1), kRoute) +
+                 monitoring(peer_header(1), update(hex("18 0a 01 02"), {}, {}))));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin peer/1 routes/1");
+  CHECK(records[2].rows[0][0] == "del");
+  CHECK(r.shared.counters.after_peer_down == 1);
+  CHECK(r.faults(Fault::kPeerDownData) == 1);
+  CHECK(r.decoder->peers_up() == 0);
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, kReceived) + monitoring(peer_header(1), kRoute)));
+  CHECK(kinds(r.keep.seen()) == "session_begin peer/1 routes/1 peer!/1 attributes/1 routes/1");
+  CHECK(r.decoder->peers_up() == 1);
+}
+
+TEST_CASE("flags do not make another peer, a distinguisher does") {
+  Replay r;
+  std::string other = peer_header(1);
+  other[9] = '\1';
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, kReceived) + monitoring(peer_header(1, 0x60), kRoute) +
+                 monitoring(peer_header(1, 0x10), kRoute)));
+  CHECK(r.decoder->peers_known() == 1);
+  REQUIRE(r.feed(monitoring(other, kRoute)));
+  CHECK(r.decoder->peers_known() == 2);
+}
+
+TEST_CASE("the same Peer Up for another view is a row, not another opener") {
+  Replay r;
+  const std::string pre = peer_up(peer_header(1), kSent, kReceived),
+                    post = peer_up(peer_header(1, 0x40), kSent, kReceived);
+  REQUIRE(r.feed(pre + post));
+  CHECK(kinds(r.keep.seen()) == "session_begin peer!/1 peer/1");
+  REQUIRE(r.feed(pre + peer_down(peer_header(1)) + post));
+  CHECK(kinds(r.keep.seen()) == "session_begin peer!/1 peer/1 peer/1 peer/1 peer!/1");
+}
+
+TEST_CASE("a Peer Up with unreadable OPENs still opens the peer") {
+  Replay r;
+  const std::string head = peer_header(1) + std::string(12, '\0') + hex("c0 00 02 fe 00 b3 9c 40");
+  REQUIRE(r.feed(bmp(3, head + "no OPEN") + bmp(3, peer_header(2) + "x")));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin peer!/1");
+  CHECK(records[1].rows[0].size() == 31);
+  CHECK(r.faults(Fault::kPeerUpOpen) == 1);
+  CHECK(r.faults(Fault::kPeerUp) == 1);
+}
+
+TEST_CASE("a 2-byte peer without the A flag is read by its OPENs, one with the flag by the flag") {
+  Replay r;
+  const std::string old_open = open(65001, {});
+  const std::string path2 = attribute(1, hex("00")) + attribute(2, hex("0202") + be16(65001) + be16(23456)) +
+                            attribute(3, hex("c0000201")) + attribute(17, hex("0201") + be32(4200000009));
+  const std::string route = update({}, path2, hex("08 0a"));
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, old_open) + monitoring(peer_header(1), route) +
+                 monitoring(peer_header(2, 0x20), route)));
+  const std::vector<Seen> records = r.keep.seen();
+  int routes = 0;
+  for (const Seen& s : records)
+    for (const auto& row : s.rows)
+      if (s.object == "unicast_prefix" && ++routes > 0) CHECK(row[14] == " 65001 4200000009");
+  CHECK(routes == 2);
+  CHECK(r.shared.counters.as_width_fallbacks == 0);
+}
+
+TEST_CASE("a bad message costs itself, is counted, and the session goes on") {
+  Replay r;
+  std::string broken = kRoute;
+  broken[18] = '\7';
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, kReceived) + monitoring(peer_header(1), broken) +
+                 monitoring(peer_header(1), broken) + bmp(0, "short") + bmp(77, "unknown type") +
+                 bmp(6, peer_header(1)) + monitoring(peer_header(1), kRoute)));
+  CHECK(kinds(r.keep.seen()) == "session_begin peer!/1 attributes/1 routes/1");
+  CHECK(r.faults(Fault::kNotUpdate) == 2);
+  CHECK(r.faults(Fault::kPeerHeader) == 1);
+  CHECK(r.shared.counters.unknown_messages[77] == 1);
+  CHECK(r.shared.counters.messages[6] == 1);
+  const auto first = r.decoder->take_first_faults();
+  REQUIRE(first.size() == 2);  // the second of a kind is only counted
+  CHECK(first[0].fault == Fault::kNotUpdate);
+  CHECK(first[0].peer == "192.0.2.1");
+  CHECK(r.decoder->take_first_faults().empty());
+}
+
+TEST_CASE("a message cut at any length inside a good frame never harms what follows") {
+  const std::string bodies[] = {peer_header(1) + kRoute, peer_header(1) + std::string(20, '\0') + kSent + kReceived,
+                                peer_header(1) + hex("03") + bgp(3, hex("0602")),
+                                peer_header(1) + be32(1) + be16(0) + be16(4) + be32(1)};
+  const unsigned types[] = {0, 3, 2, 1};
+  for (std::size_t k = 0; k < 4; ++k)
+    for (std::size_t n = 0; n <= bodies[k].size(); ++n) {
+      Replay r;
+      REQUIRE(r.feed(bmp(types[k], bodies[k].substr(0, n)) + monitoring(peer_header(9), kRoute)));
+      const std::vector<Seen> records = r.keep.seen();
+      REQUIRE(records.back().rows.size() == 1);
+      REQUIRE(records.back().rows[0][7] == "192.0.2.9");
+    }
+}
+
+TEST_CASE("synced ends in_dump; it comes once") {
+  Replay r({Millis{2000}, Millis{60000}});
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, kReceived) + monitoring(peer_header(1), kRoute)));
+  CHECK_FALSE(r.decoder->poll_dump(r.times()));
+  r.now += Millis{5000};
+  CHECK_FALSE(r.decoder->poll_dump(r.times()));
+  r.now += Millis{1000};
+  CHECK(r.decoder->poll_dump(r.times()));
+  CHECK_FALSE(r.decoder->poll_dump(r.times()));
+  REQUIRE(r.feed(peer_up(peer_header(2), kSent, kReceived) + monitoring(peer_header(2), kRoute)));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin peer!/1 attributes/1 routes/1 synced peer!/1 attributes/1 routes/1");
+  for (std::size_t n = 0; n < records.size(); ++n) CHECK(records[n].envelope.in_dump == (n <= 4));
+}
+
+TEST_CASE("rows of one peer and read form one record, at most 256 KiB; attribute sets once a read") {
+  Replay r;
+  std::string stream = peer_up(peer_header(1), kSent, kReceived) + peer_up(peer_header(2), kSent, kReceived);
+  for (unsigned n = 0; n < 600; ++n) {
+    stream +=
+        monitoring(peer_header(1 + n % 2), update({}, plain_attributes(65001 + n % 3), hex("20 0a 01") + be16(n)));
+  }
+  REQUIRE(r.feed(stream, 1 << 20));
+  CHECK(kinds(r.keep.seen()) == "session_begin peer!/1 peer!/1 attributes/3 routes/300 attributes/3 routes/300");
+  Replay big;
+  stream = peer_up(peer_header(1), kSent, kReceived);
+  for (unsigned n = 0; n < 2000; ++n)
+    stream += monitoring(peer_header(1), update({}, plain_attributes(65000 + n), hex("20 0a 01") + be16(n)));
+  REQUIRE(big.feed(stream, 1 << 20));
+  std::size_t rows = 0, most = 0;
+  std::vector<std::string> known;
+  for (const Seen& s : big.keep.seen()) {
+    most = std::max<std::size_t>(most, s.envelope.payload_size);
+    for (const auto& row : s.rows) {
+      if (s.object == "base_attribute") known.push_back(row[2]);
+      if (s.object != "unicast_prefix") continue;
+      ++rows;
+      REQUIRE(std::find(known.begin(), known.end(), row[5]) != known.end());  // its set went before it
+    }
+  }
+  CHECK(rows == 2000);
+  CHECK(most <= kFlushBytes + 200);
+  CHECK(most > kFlushBytes / 2);
+}
+
+TEST_CASE("a message that would become far too many rows is refused") {
+  Replay r;
+  std::string communities;
+  for (int n = 0; n < 4000; ++n) communities += hex("fde9ffff");
+  const std::string attributes = plain_attributes() + attribute(8, communities);
+  std::string nlri;
+  for (unsigned n = 0; n < 5000; ++n) nlri += hex("18 0a") + be16(n);
+  REQUIRE(r.feed(monitoring(peer_header(1), update({}, attributes, nlri))));
+  CHECK(r.faults(Fault::kAmplification) == 1);
+  CHECK(r.shared.counters.prefixes_announced == 0);
+}
+
+TEST_CASE("statistics and router rows have their columns") {
+  Replay r;
+  std::string init = bmp(4, be16(2) + be16(9) + "r\t1's\nXR!" + be16(1) + be16(4) + "desc");
+  std::string stat =
+      bmp(1, peer_header(1) + be32(2) + be16(0) + be16(4) + be32(3) + be16(7) + be16(8) + be32(0) + be32(9));
+  REQUIRE(r.feed(init + stat));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin router/1 stat/1");
+  CHECK(records[1].rows[0][2] == "r 1`s XR!");
+  CHECK(records[1].rows[0][11].empty());
+  const auto& row = records[2].rows[0];
+  REQUIRE(row.size() == 17);
+  CHECK(row[8] == "3");
+  CHECK(row[9] == "0");
+  CHECK(row[15] == "9");
+}
+
+TEST_CASE("zero time stamps are replaced by the time of receipt") {
+  Replay r;
+  std::string header = peer_header(1);
+  std::fill(header.begin() + 34, header.end(), '\0');
+  REQUIRE(r.feed(monitoring(header, kRoute)));
+  CHECK(r.keep.seen().back().rows[0][9] == "2023-11-14 22:15:00.000000");
+}
