@@ -16,11 +16,13 @@ constexpr std::size_t kMaxOldReceivers = 64;
 
 }  // namespace
 
-HeldRecords& Gate::at(const RouterId& router) {
+HeldRecords& Gate::at(const RouterId& router, BootTime now) {
   const auto at = routers_.find(router);
   if (at != routers_.end()) return at->second;
   urgent_ = true;
-  return routers_.emplace(router, HeldRecords(router, settings_.held)).first->second;
+  HeldRecords& r = routers_.emplace(router, HeldRecords(router, settings_.held)).first->second;
+  if (roles_) r.roles(*roles_, nullptr, now);  // a router that the roles do not name stands by
+  return r;
 }
 
 template <class F>
@@ -54,7 +56,7 @@ void Gate::record(const Envelope& e, Body body, BootTime now) {
   }
   receiver_is(e.session.recv_inc);
   reserved_ -= std::min<std::uint64_t>(reserved_, kEnvelopeSize + e.payload_size);
-  touch(at(e.router), [&](HeldRecords& h) { h.record(e, std::move(body), now); });
+  touch(at(e.router, now), [&](HeldRecords& h) { h.record(e, std::move(body), now); });
 }
 
 void Gate::alive(const Alive& table, BootTime now) {
@@ -72,7 +74,7 @@ void Gate::alive(const Alive& table, BootTime now) {
   std::map<RouterId, std::vector<SessionId>> listed;
   for (const AliveSession* s : rows) {
     listed[s->router].push_back(s->session);
-    touch(at(s->router), [&](HeldRecords& h) { h.alive(*s); });
+    touch(at(s->router, now), [&](HeldRecords& h) { h.alive(*s); });
   }
   static const std::vector<SessionId> kNone;
   for (auto& [id, r] : routers_) {
@@ -86,9 +88,11 @@ void Gate::roles(const Roles& table, BootTime now) {
   std::unordered_map<RouterId, const RoleRouter*, HashOf> rows;
   for (const RoleRouter& row : table.routers) {
     rows[row.router] = &row;
-    if (row.role == Role::kActive) at(row.router);  // a router in nobody's table can still be declared down here
+    if (row.role == Role::kActive) at(row.router, now);  // a router in nobody's table can still be declared down here
     if (!row.reset_session.is_none()) resets_[row.router] = row.reset_session;
   }
+  roles_ = table;
+  roles_->routers.clear();
   for (auto& [id, r] : routers_) {
     const auto row = rows.find(id);
     touch(r, [&](HeldRecords& h) { h.roles(table, row != rows.end() ? row->second : nullptr, now); });

@@ -79,7 +79,7 @@ class Gate {
     bool operator==(const Seen&) const = default;
   };
 
-  HeldRecords& at(const RouterId& router);
+  HeldRecords& at(const RouterId& router, BootTime now);
   // Runs f on a router and keeps the books: bytes, readiness, changes.
   template <class F>
   void touch(HeldRecords& r, F&& f);
@@ -104,6 +104,7 @@ class Gate {
   std::set<RouterId> flow_dirty_;
   std::set<RouterId> status_dirty_;
   std::map<RouterId, SessionId> resets_;
+  std::optional<Roles> roles_;  // head of the last table, without rows
   std::uint64_t bytes_ = 0;
   std::uint64_t reserved_ = 0;  // granted and not yet received, all open sessions
   std::uint64_t recv_inc_ = 0;
