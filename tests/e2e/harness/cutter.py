@@ -1,0 +1,140 @@
+"""A TCP relay that can cut its path: every mode can be set at any time and holds for old and new connections.
+
+pass       forwards
+blackhole  reads nothing more and forwards nothing; connections stay open, new ones are accepted and left alone
+reset      resets every connection, new ones too
+refuse     closes the listening port as well
+delay      forwards everything `seconds` later, order kept
+throttle   forwards at most `rate` bytes per second and direction
+"""
+import asyncio
+import socket
+import struct
+import time
+
+from .reactor import reactor
+
+
+def reset_socket(sock):
+    """The next close sends a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class Cutter:
+    def __init__(self, target, listen=("127.0.0.1", 0)):
+        self.target = target
+        self.mode, self.seconds, self.rate = "pass", 0.0, 0
+        self.forwarded = 0
+        self._writers = set()
+        self._changed = None
+        self.port = reactor().run(self._start(listen))
+        self.address = (listen[0], self.port)
+
+    async def _start(self, listen):
+        self._changed = asyncio.Event()
+        self._listen = listen
+        self._server = await asyncio.start_server(self._on_client, *listen)
+        port = self._server.sockets[0].getsockname()[1]
+        self._listen = (listen[0], port)
+        return port
+
+    # --- control, from any thread ---
+    def set(self, mode, seconds=0.0, rate=0):
+        reactor().run(self._set(mode, seconds, rate))
+
+    def heal(self):
+        self.set("pass")
+
+    def cut(self):
+        """Resets what is connected now; new connections pass."""
+        reactor().call(self._reset_all)
+
+    def connections(self):
+        return len(self._writers) // 2
+
+    def close(self):
+        reactor().run(self._close())
+
+    # --- inside the loop ---
+    async def _set(self, mode, seconds, rate):
+        assert mode in ("pass", "blackhole", "reset", "refuse", "delay", "throttle"), mode
+        self.mode, self.seconds, self.rate = mode, seconds, rate
+        if mode in ("reset", "refuse"):
+            self._reset_all()
+        if mode == "refuse" and self._server:
+            self._server.close()
+            self._server = None
+        elif mode != "refuse" and not self._server:
+            self._server = await asyncio.start_server(self._on_client, *self._listen)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _reset_all(self):
+        for writer in list(self._writers):
+            reset_socket(writer.get_extra_info("socket"))
+            writer.transport.abort()
+
+    async def _close(self):
+        if self._server:
+            self._server.close()
+        self._reset_all()
+        self._changed.set()
+
+    async def _on_client(self, reader, writer):
+        self._writers.add(writer)
+        other = None
+        try:
+            if self.mode == "reset":
+                reset_socket(writer.get_extra_info("socket"))
+                writer.transport.abort()
+                return
+            while self.mode == "blackhole":
+                await self._changed.wait()
+            other_reader, other = await asyncio.open_connection(*self.target)
+            self._writers.add(other)
+            await asyncio.gather(self._pump(reader, other), self._pump(other_reader, writer))
+        except OSError:
+            pass
+        finally:
+            for w in (writer, other):
+                if w is not None:
+                    self._writers.discard(w)
+                    w.transport.abort()
+
+    async def _pump(self, reader, writer):
+        """A delayed byte waits from the moment it was read, so order and pace are kept."""
+        queue = asyncio.Queue(maxsize=256)
+
+        async def read():
+            while True:
+                while self.mode == "blackhole":
+                    await self._changed.wait()
+                data = await reader.read(65536)
+                # What arrived after the cut began stays in here until it is healed.
+                while self.mode == "blackhole":
+                    await self._changed.wait()
+                await queue.put((time.monotonic() + (self.seconds if self.mode == "delay" else 0), data))
+                if not data:
+                    return
+
+        async def write():
+            while True:
+                due, data = await queue.get()
+                await asyncio.sleep(max(0, due - time.monotonic()))
+                if not data:
+                    if writer.can_write_eof():
+                        writer.write_eof()
+                    return
+                if self.mode == "throttle" and self.rate:
+                    await asyncio.sleep(len(data) / self.rate)
+                while self.mode == "blackhole":
+                    await self._changed.wait()
+                writer.write(data)
+                self.forwarded += len(data)
+                await writer.drain()
+        tasks = [asyncio.ensure_future(read()), asyncio.ensure_future(write())]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()

@@ -1,0 +1,116 @@
+"""What stands in Kafka: every record with its `bmpha` header (common/KAFKA_HEADER.md) and its route rows."""
+import struct
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, TopicPartition
+
+KINDS = {3: "router", 4: "peer", 5: "attributes", 6: "routes", 7: "stat", 8: "eor", 9: "raw", 10: "synced", 11: "run",
+         12: "stale", 13: "down", 14: "collector"}
+CONTROL = ("run", "synced", "stale", "down")
+# Columns of unicast_prefix rows, from 0.
+ACTION, PEER, PREFIX, LENGTH, PATH_ID, PRE_POLICY, ADJ_IN, LARGE = 0, 6, 10, 11, 27, 29, 30, 31
+
+
+@dataclass(frozen=True)
+class Header:
+    kind: str
+    solo: bool
+    replay: bool
+    in_dump: bool
+    opener: bool
+    epoch: int
+    gen: int
+    router: str
+    session: tuple  # receiver incarnation, number
+    sequence: int
+    read_us: int  # wall clock of the receipt
+    node: str
+    settled: tuple  # of (node, gen)
+
+
+def decode_header(data):
+    version, kind, flags, epoch, gen = struct.unpack_from("!BBBQQ", data)
+    if version != 1:
+        raise ValueError(f"bmpha header of version {version}")
+    incarnation, number, sequence, read_us, length = struct.unpack_from("!QQQqB", data, 35)
+    at = 68 + length
+    node = data[68:at].decode()
+    settled = []
+    count = data[at]
+    at += 1
+    for _ in range(count):
+        n = data[at]
+        settled.append((data[at + 1:at + 1 + n].decode(), struct.unpack_from("!Q", data, at + 1 + n)[0]))
+        at += 1 + n + 8
+    return Header(KINDS.get(kind, str(kind)), bool(flags & 1), bool(flags & 2), bool(flags & 4), bool(flags & 8), epoch, gen,
+                  data[19:35].hex(), (incarnation, number), sequence, read_us, node, tuple(settled))
+
+
+@dataclass(frozen=True)
+class Record:
+    partition: int
+    offset: int
+    time: float  # the producer's wall clock, seconds
+    key: str
+    header: Header
+    value: bytes
+
+    def rows(self):
+        """Columns of the record's rows, as text."""
+        parts = self.value.decode().split("\n\n", 1)
+        return [line.split("\t") for line in parts[1].splitlines()] if len(parts) == 2 else []
+
+    def routes(self):
+        return self.rows() if self.header.kind == "routes" and b"T: unicast_prefix" in self.value[:200] else []
+
+
+class KafkaLog:
+    """Reads a whole topic without joining a group. Everything that was read is kept in `records`, partition by
+    partition in offset order; foreign records (without header) are only counted."""
+
+    def __init__(self, brokers, topic):
+        self._topic = topic
+        self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "bmpha-e2e-log", "enable.auto.commit": False,
+                                   "auto.offset.reset": "earliest", "enable.partition.eof": True,
+                                   "fetch.wait.max.ms": 20})
+        metadata = self._consumer.list_topics(topic, 10).topics[topic]
+        assert metadata.error is None, metadata.error
+        self.partitions = sorted(metadata.partitions)
+        self.records = {p: [] for p in self.partitions}
+        self.foreign = 0
+        self._next = dict.fromkeys(self.partitions, 0)
+
+    def ends(self):
+        return {p: self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), timeout=10)[1]
+                for p in self.partitions}
+
+    def read(self):
+        """Reads on to the present end; returns all records so far, partition after partition."""
+        todo = {p: end for p, end in self.ends().items() if end > self._next[p]}
+        self._consumer.assign([TopicPartition(self._topic, p, self._next[p]) for p in todo])
+        while todo:
+            message = self._consumer.poll(10)
+            if message is None:
+                raise TimeoutError(f"topic {self._topic}: no answer from partitions {sorted(todo)} within 10 s")
+            p = message.partition()
+            if message.error():
+                todo.pop(p, None)  # the end was reached
+                continue
+            self._keep(message)
+            self._next[p] = message.offset() + 1
+            if message.offset() + 1 >= todo.get(p, 0):
+                todo.pop(p, None)
+        self._consumer.unassign()
+        return [r for p in self.partitions for r in self.records[p]]
+
+    def _keep(self, message):
+        raw = dict(message.headers() or ()).get("bmpha")
+        if raw is None:
+            self.foreign += 1
+            return
+        self.records[message.partition()].append(
+            Record(message.partition(), message.offset(), message.timestamp()[1] / 1000, (message.key() or b"").decode(),
+                   decode_header(raw), message.value() or b""))
+
+    def close(self):
+        self._consumer.close()
