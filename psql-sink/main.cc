@@ -1,0 +1,109 @@
+// psql-sink: parsed BMP records from Kafka into PostgreSQL, exactly once. Manual: psql-sink.8
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <exception>
+
+#include "common/event_loop.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "psql-sink/migrations.h"
+#include "psql-sink/sink.h"
+#include "psql-sink/startup.h"
+
+namespace bmpha::sink {
+namespace {
+
+struct Settings {
+  SinkConfig sink;
+  std::string node_name;
+  std::string cluster_name = "default";
+  std::uint64_t cluster_id = 0;
+  std::string topic = "openbmp.parsed";
+  std::vector<std::string> topics;
+  std::uint64_t partitions = 16, writers = 2, batch_rows = 5000, bulk_rows = 20000, attribute_cache = 500000;
+  std::string retention = "30d";
+  bool migrate = false;
+};
+
+std::string check_retention(const std::string& text) {
+  std::uint64_t days = 0;
+  return parse_retention(text, days) ? std::string() : std::string("expected a time such as 30d or 720h, or 0 to keep");
+}
+
+void declare(Options& o, Settings& s) {
+  s.sink.kafka.brokers = "127.0.0.1:9092";
+  s.sink.writer.group = "psql-sink";
+  s.sink.writer.database = "dbname=bmpha";
+  o.text("kafka-brokers", &s.sink.kafka.brokers, "Kafka brokers, host:port with commas between");
+  o.list("kafka-option", &s.sink.kafka.options, "key=value passed to librdkafka", check_consumer_option);
+  o.text("topic", &s.topic, "topic of parsed records");
+  o.list("topics", &s.topics, "several topics, in place of `topic`");
+  o.number("partitions", &s.partitions, "partitions of the topic, as in kafka-gate", 1, 4096);
+  o.text("group-id", &s.sink.writer.group, "consumer group; one group fills one database",
+         [](const std::string& v) { return v.empty() ? std::string("expected a name") : std::string(); });
+  o.text("database", &s.sink.writer.database, "libpq connection string or URL (password better by PGPASSFILE)",
+         check_conninfo);
+  o.number("writers", &s.writers, "database connections that write; at most one per database core", 1, 64);
+  o.number("batch-rows", &s.batch_rows, "rows of a transaction beside other partitions' records", 1, 1000000);
+  o.number("bulk-rows", &s.bulk_rows, "rows of a transaction when one partition alone has many waiting", 1, 1000000);
+  o.duration("linger", &s.sink.writer.linger, "wait before each flush; saves CPU, costs latency", Millis{0},
+             Millis{10000});
+  o.number("attribute-cache", &s.attribute_cache, "attribute sets that a writer remembers as stored", 1000,
+           100'000'000);
+  o.bytes("queue-bytes", &s.sink.queue_bytes, "records held in memory", 1024 * 1024);
+  o.number("queue-records", &s.sink.queue_records, "records held in memory", 1000);
+  o.text("retention", &s.retention, "history is kept so long, 0: for ever", check_retention);
+  o.duration("sweep-interval", &s.sink.writer.sweep_interval, "pause between deletions of dead rows", Millis{1000});
+  o.text("node-name", &s.node_name, "name of this sink in its log lines");
+  o.text("cluster-name", &s.cluster_name, "taken for uniformity with the other tools, not used");
+  o.number("cluster-id", &s.cluster_id, "taken for uniformity with the other tools, not used");
+  o.text("dump-file", &s.sink.dump_file, "where USR1 writes the state as JSON; empty: standard output");
+  o.flag("migrate", &s.migrate, "bring the database's schema up to date and exit");
+}
+
+void finish(Settings& s) {
+  s.sink.topics = s.topics.empty() ? std::vector<std::string>{s.topic} : s.topics;
+  s.sink.partitions = static_cast<std::uint32_t>(s.partitions);
+  s.sink.writers = s.writers;
+  s.sink.writer.batch_rows = s.batch_rows;
+  s.sink.writer.bulk_rows = std::max(s.bulk_rows, s.batch_rows);
+  s.sink.writer.attribute_cache = s.attribute_cache;
+  s.sink.maintenance.database = s.sink.writer.database;
+  parse_retention(s.retention, s.sink.maintenance.retention_days);
+}
+
+int run(int argc, const char* const* argv) {
+  Settings s;
+  Options o("psql-sink", "writes parsed BMP records from Kafka into PostgreSQL, exactly once");
+  declare(o, s);
+  if (const auto code = o.parse(argc, argv)) return *code;
+  finish(s);
+  if (o.check_only()) return o.finish_check();
+  log_init("psql-sink", s.node_name, o.verbose());
+  if (const auto code = prepare(s.sink, s.migrate)) return *code;
+  Sink sink(s.sink);
+  return sink.run([&](Sink& running) {
+    if (const std::string e = o.reload(); !e.empty()) {
+      log_error("configuration not reloaded", kv("error", e));
+      return;
+    }
+    std::uint64_t days = 0;
+    parse_retention(s.retention, days);
+    running.set_retention(days);
+    log_info("configuration reloaded", kv("retention", s.retention), kv("note", "other keys need a restart"));
+  });
+}
+
+}  // namespace
+}  // namespace bmpha::sink
+
+int main(int argc, char** argv) {
+  bmpha::block_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGPIPE});
+  try {
+    return bmpha::sink::run(argc, argv);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "psql-sink: bug: {}\n", e.what());
+    return bmpha::kExitBug;
+  }
+}

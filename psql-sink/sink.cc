@@ -1,0 +1,242 @@
+#include "psql-sink/sink.h"
+
+#include <fmt/format.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "common/log.h"
+#include "common/options.h"
+
+namespace bmpha::sink {
+namespace {
+
+constexpr std::size_t kPollRecords = 2000;
+constexpr Millis kHousekeeping{250};
+constexpr Millis kRevokePatience{2000};
+constexpr Millis kStopPatience{5000};
+constexpr Millis kAskAgain{300};
+constexpr std::uint32_t kJumpsForHole = 3;
+
+}  // namespace
+
+Sink::Sink(SinkConfig config) : config_(std::move(config)), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  const auto watermarks = [this](const Partition& p) { return consumer_.watermarks(p, Millis{3000}); };
+  const auto notify = [this] {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto n = write(wake_fd_, &one, sizeof one);  // a full counter wakes as well
+  };
+  for (std::size_t n = 0; n < config_.writers; ++n)
+    writers_.push_back(std::make_unique<Writer>(config_.writer, watermarks, notify, once_));
+  maintenance_ = std::make_unique<Maintenance>(config_.maintenance);
+}
+
+Sink::~Sink() {
+  maintenance_.reset();
+  writers_.clear();  // before the client: they hold records
+  consumer_.close();
+  close(wake_fd_);
+}
+
+int Sink::run(const std::function<void(Sink&)>& on_hangup) {
+  KafkaConsumer::Callbacks callbacks;
+  callbacks.assigned = [this](const auto& p) { on_assigned(p); };
+  callbacks.revoked = [this](const auto& p) { on_revoked(p); };
+  callbacks.message = [this](const auto& p, KafkaMessage m) { on_message(p, std::move(m)); };
+  callbacks.out_of_range = [this](const Partition& p) {
+    if (const auto at = slots_.find(p); at != slots_.end() && at->second.expected >= 0)
+      writers_[at->second.writer]->reload(p);
+  };
+  callbacks.trouble = [this](const std::string& what) { on_trouble(what); };
+  callbacks.working = [this] { on_working(); };
+  if (const Status s = consumer_.open(config_.kafka, config_.writer.group, config_.topics, std::move(callbacks)); !s) {
+    log_error("cannot consume", kv("error", s.message()));
+    return kExitUsage;
+  }
+  loop_.watch(consumer_.event_fd(), EPOLLIN, [this](std::uint32_t) { poll(); });
+  loop_.watch(wake_fd_, EPOLLIN, [this](std::uint32_t) { serve_writers(); });
+  loop_.every(kHousekeeping, [this] {
+    poll();  // the group's clock must never stand still
+    for (auto& [partition, slot] : slots_) balance(partition, slot);
+  });
+  loop_.on_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [this, &on_hangup](int signo) {
+    if (signo == SIGUSR1) return dump();
+    if (signo == SIGHUP) return on_hangup(*this);
+    loop_.stop();
+  });
+  log_info("started", kv("group", config_.writer.group), kv("brokers", config_.kafka.brokers),
+           kv("writers", config_.writers));
+  loop_.run();
+  return shut_down();
+}
+
+void Sink::poll() {
+  if (stopping_) return;
+  if (!consumer_.poll(kPollRecords) || poll_again_) return;
+  poll_again_ = true;  // the descriptor speaks only when the queue fills from empty
+  loop_.after(Nanos{0}, [this] {
+    poll_again_ = false;
+    poll();
+  });
+}
+
+void Sink::on_assigned(const std::vector<Partition>& partitions) {
+  ++rebalances_;
+  for (const Partition& p : partitions) {
+    if (p.number >= static_cast<std::int32_t>(config_.partitions)) {
+      log_error("the topic has got more partitions", kv("topic", p.topic), kv("partition", p.number),
+                kv("partitions", config_.partitions),
+                kv("hint", "peers would change partitions; recreate the topic or restore its partition count"));
+      exit_code_ = kExitUsage;
+      loop_.stop();
+      return;
+    }
+    std::vector<std::size_t> load(writers_.size());
+    for (const auto& [other, slot] : slots_) ++load[slot.writer];
+    Slot slot;
+    slot.writer = static_cast<std::size_t>(std::min_element(load.begin(), load.end()) - load.begin());
+    slot.assignment = ++assignments_;
+    slots_[p] = slot;
+    writers_[slot.writer]->assign(p, slot.assignment);
+  }
+  log_info("partitions assigned", kv("new", partitions.size()), kv("held", slots_.size()));
+}
+
+void Sink::on_revoked(const std::vector<Partition>& partitions) {
+  ++rebalances_;
+  if (stopping_) return;
+  for (const Partition& p : partitions) {
+    const auto at = slots_.find(p);
+    if (at == slots_.end()) continue;
+    writers_[at->second.writer]->revoke(p, kRevokePatience);
+    serve_writers();
+    slots_.erase(p);
+  }
+  log_info("partitions revoked", kv("gone", partitions.size()), kv("held", slots_.size()));
+}
+
+void Sink::on_message(const Partition& partition, KafkaMessage message) {
+  const auto at = slots_.find(partition);
+  if (at == slots_.end()) return;
+  Slot& slot = at->second;
+  if (slot.expected < 0 || message.offset < slot.expected) {
+    ++stale_messages_;  // fetched before the last seek
+    return;
+  }
+  if (message.offset > slot.expected) {
+    if (!is_hole(partition, slot, message.offset)) {
+      ++stale_messages_;
+      return;
+    }
+    log_error("the log has a hole", kv("topic", partition.topic), kv("partition", partition.number),
+              kv("from", slot.expected), kv("to", message.offset));
+    message.hole_from = slot.expected;
+  }
+  slot.jumps = 0;
+  slot.jumped_to = -1;
+  slot.expected = message.offset + 1;
+  writers_[slot.writer]->push(partition, std::move(message));
+  balance(partition, slot);
+}
+
+// Offsets of our topics are consecutive. A jump is a client's slip, mended by seeking back, unless the broker itself
+// has nothing in between.
+bool Sink::is_hole(const Partition& partition, Slot& slot, std::int64_t offset) {
+  const BootTime now = BootClock::now();
+  if (now < slot.ask_again) return false;
+  if (offset != slot.jumped_to) slot.jumps = 0;
+  slot.jumped_to = offset;
+  if (++slot.jumps > kJumpsForHole) return true;
+  slot.ask_again = now + kAskAgain;
+  consumer_.seek(partition, slot.expected);
+  return false;
+}
+
+void Sink::on_trouble(const std::string& what) {
+  kafka_ok_ = false;
+  if (what == last_trouble_) return;
+  last_trouble_ = what;
+  log_warn("Kafka trouble, the client retries", kv("error", what));
+}
+
+void Sink::on_working() {
+  if (kafka_ok_) return;
+  kafka_ok_ = true;
+  last_trouble_.clear();
+  log_info("Kafka works again");
+}
+
+void Sink::serve_writers() {
+  std::uint64_t count = 0;
+  while (read(wake_fd_, &count, sizeof count) > 0) continue;
+  for (const auto& writer : writers_) {
+    for (const WriterEvent& e : writer->take_events()) {
+      const auto at = slots_.find(e.partition);
+      if (at == slots_.end() || at->second.assignment != e.assignment) continue;
+      Slot& slot = at->second;
+      slot.committed = e.offset;
+      if (e.kind == WriterEvent::Kind::kCommitted) {
+        if (!stopping_) consumer_.store_offset(e.partition, e.offset);
+        if (slot.paused) balance(e.partition, slot);
+        continue;
+      }
+      slot.expected = e.offset;
+      slot.jumps = 0;
+      if (stopping_) continue;
+      consumer_.seek(e.partition, e.offset);
+      consumer_.resume(e.partition);
+      slot.paused = false;
+    }
+  }
+}
+
+// Each partition has its share of the bounds, so a slow one takes nothing from the others.
+void Sink::balance(const Partition& partition, Slot& slot) {
+  if (slot.expected < 0) return;
+  const Writer::Queued q = writers_[slot.writer]->queued(partition);
+  const std::size_t share = std::max<std::size_t>(slots_.size(), 1);
+  const std::size_t bytes = std::max<std::size_t>(config_.queue_bytes / share, 1024 * 1024);
+  const std::size_t records = std::max<std::size_t>(config_.queue_records / share, 1000);
+  if (!slot.paused && (q.bytes > bytes || q.records > records)) {
+    consumer_.pause(partition);
+    slot.paused = true;
+    ++pauses_;
+  } else if (slot.paused && q.bytes < bytes / 2 && q.records < records / 2) {
+    consumer_.resume(partition);
+    slot.paused = false;
+  }
+}
+
+void Sink::dump() {
+  SinkStatus s;
+  s.group = config_.writer.group;
+  s.kafka_ok = kafka_ok_;
+  s.pauses = pauses_;
+  s.rebalances = rebalances_;
+  s.stale_messages = stale_messages_;
+  for (const auto& [partition, slot] : slots_) {
+    const Writer::Queued q = writers_[slot.writer]->queued(partition);
+    s.partitions.push_back(
+        {partition, slot.writer, slot.committed, consumer_.known_end(partition), q.records, q.bytes, slot.paused});
+  }
+  for (const auto& writer : writers_) s.writers.push_back(writer->stats());
+  if (const Status w = write_dump(config_.dump_file, to_json(s)); !w) log_warn("state dump", kv("error", w.message()));
+}
+
+int Sink::shut_down() {
+  log_info("stopping");
+  maintenance_->stop();
+  std::vector<std::thread> stops;  // all at once: one hanging connection must not cost each writer its patience
+  stops.reserve(writers_.size());
+  for (const auto& writer : writers_) stops.emplace_back([&writer] { writer->stop(kStopPatience); });
+  for (std::thread& t : stops) t.join();
+  serve_writers();
+  stopping_ = true;
+  consumer_.close();
+  log_info("stopped");
+  return exit_code_;
+}
+
+}  // namespace bmpha::sink

@@ -1,0 +1,18 @@
+// What must hold before anything is consumed: schema up to date, this database fed by this group from these topics,
+// topics with the partition count that gate and database know. Waits for servers that are away.
+#pragma once
+
+#include <optional>
+
+#include "psql-sink/sink.h"
+
+namespace bmpha::sink {
+
+// None: go on. Else the exit code; what is wrong has been said.
+std::optional<int> prepare(const SinkConfig& config, bool migrate_only);
+
+// The database's own record of its source; empty when it fits (and is recorded now), else what is wrong and the remedy.
+// `reached` is false when the database could not be asked.
+std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reached);
+
+}  // namespace bmpha::sink

@@ -1,0 +1,34 @@
+// The state that USR1 asks for, as JSON. The only file pair here that includes nlohmann-json.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "psql-sink/writer.h"
+
+namespace bmpha::sink {
+
+struct PartitionStatus {
+  Partition partition;
+  std::size_t writer = 0;
+  std::int64_t next_offset = -1;  // in the database
+  std::int64_t log_end = -1;
+  std::size_t queued_records = 0, queued_bytes = 0;
+  bool paused = false;
+};
+
+struct SinkStatus {
+  std::string group;
+  bool kafka_ok = true;
+  std::uint64_t pauses = 0, rebalances = 0, stale_messages = 0;
+  std::vector<PartitionStatus> partitions;
+  std::vector<WriterStats> writers;
+};
+
+std::string to_json(const SinkStatus& status);
+// To the file, atomically; to standard output as one line when the path is empty.
+Status write_dump(const std::string& path, const std::string& json);
+
+}  // namespace bmpha::sink
