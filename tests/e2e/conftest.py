@@ -1,102 +1,120 @@
-"""Servers for the whole session, clusters for tests, logs on failure."""
+"""Fixtures, and the lanes in which scenarios run.
+
+A scenario is a test that takes the argument `lab` alone and spends its time waiting for clocks. LANES of them (default 2)
+run at the same time, each with processes, topic, database and Redis keys of its own; pytest reports them in their order.
+LANES=1 runs everything one after another. ROUTERS is the number of routers in most scenarios (default 20).
+"""
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cluster import SCRIPTS, Cluster, read_env, script  # noqa: E402
+from harness.cluster import Lab, Servers  # noqa: E402
 
-ROUTERS = int(os.environ.get("ROUTERS", "5"))
+LANES = int(os.environ.get("LANES", "2"))
+LOSS = "the embedded broker drops data silently: loss cannot be judged"
 
 
-class Servers:
-    def __init__(self, directory):
-        self.directory = Path(directory)
-        self.env = read_env(directory)
+class Run:
+    """What all tests of this run share."""
+
+    def __init__(self):
+        self._servers = None
+        self.pool = ThreadPoolExecutor(max_workers=LANES, thread_name_prefix="lane")
+        self.futures = {}
 
     @property
-    def embedded(self):
-        return self.env["BROKER"] == "embedded"
+    def servers(self):
+        if self._servers is None:
+            self._servers = Servers()
+        return self._servers
+
+    def stop(self):
+        for future in self.futures.values():
+            future.cancel()
+        self.pool.shutdown(wait=True)
+        if self._servers:
+            self._servers.stop()
 
 
-@pytest.fixture(scope="session")
-def servers():
-    given = os.environ.get("BMPHA_SERVERS")
-    if given:
-        yield Servers(given)
-        return
-    directory = tempfile.mkdtemp(prefix="bmpha-servers.", dir="/var/tmp")
+RUN = Run()
+
+
+def play(function, servers, name):
+    """A scenario in its lab; the report is the lab's notes."""
+    lab = Lab(servers, name)
     try:
-        script("servers", "start", directory, timeout=600)
-        yield Servers(directory)
+        function(lab)
+    except BaseException as e:
+        e.report = lab.logs()
+        raise
     finally:
-        subprocess.run([SCRIPTS / "servers", "stop", directory, "--wipe"], check=False, timeout=90)
-        shutil.rmtree(directory, ignore_errors=True)
+        lab.close()
+    return "\n".join(lab.notes)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "scenario: runs in a lane; takes the argument `lab` alone")
+    config.addinivalue_line("markers", "loss: judges loss, so it needs a real broker")
+
+
+def is_scenario(item):
+    return item.get_closest_marker("scenario") is not None
+
+
+def pytest_collection_finish(session):
+    if session.config.option.collectonly:
+        return
+    scenarios = [i for i in session.items if is_scenario(i)]
+    if not scenarios:
+        return
+    servers = RUN.servers
+    for item in scenarios:
+        if servers.broker == "embedded" and item.get_closest_marker("loss"):
+            continue
+        RUN.futures[item.nodeid] = RUN.pool.submit(play, item.function, servers, item.name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if not is_scenario(pyfuncitem):
+        return None
+    if RUN.servers.broker == "embedded" and pyfuncitem.get_closest_marker("loss"):
+        pytest.skip(LOSS)
+    try:
+        print(RUN.futures[pyfuncitem.nodeid].result())
+    except CancelledError:
+        pytest.fail("cancelled")
+    except BaseException as e:
+        print(getattr(e, "report", ""))
+        raise
+    return True
+
+
+def pytest_sessionfinish(session):
+    RUN.stop()
 
 
 @pytest.fixture
-def judged(servers, request):
-    """For tests that judge loss: the embedded broker is no witness."""
-    if servers.embedded:
-        pytest.skip(f"{request.node.name}: the embedded broker drops data silently; loss cannot be judged")
-    return servers
+def lab(request):
+    """A lab for tests outside of the lanes; scenarios get theirs from their lane."""
+    if is_scenario(request.node):
+        yield None
+        return
+    made = Lab(RUN.servers, request.node.name)
+    yield made
+    failed = getattr(request.node, "report_call", None)
+    if failed is None or failed.failed:
+        print(made.logs())
+    made.close()
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
-    report = outcome.get_result()
-    setattr(item, "report_" + report.when, report)
-
-
-def failed(request):
-    report = getattr(request.node, "report_call", None)
-    return report is None or report.failed
-
-
-class Clusters:
-    """Makes clusters for one test and ends them all."""
-
-    def __init__(self, servers):
-        self._servers, self._made = servers, []
-
-    def __call__(self, **options):
-        cluster = Cluster(self._servers, **options)
-        self._made.append(cluster)
-        return cluster
-
-    def finish(self, show):
-        for cluster in self._made:
-            if show:
-                print(cluster.logs())
-            cluster.close()
-        self._made = []
-
-
-@pytest.fixture
-def clusters(servers, request):
-    made = Clusters(servers)
-    yield made
-    made.finish(failed(request))
-
-
-_lines = []
-
-
-@pytest.fixture
-def say():
-    """Measured numbers, printed at the end of the run."""
-    return _lines.append
-
-
-def pytest_terminal_summary(terminalreporter):
-    if _lines:
-        terminalreporter.section("measured")
-        for line in _lines:
-            terminalreporter.write_line(line)
+    if call.when == "call":
+        item.report_call = outcome.get_result()

@@ -1,0 +1,307 @@
+"""The harness itself: a speaker that plays against plain sockets, the cutter, the verdicts."""
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from harness import wire
+from harness.bmpgen import Generator
+from harness.cutter import Cutter
+from harness.verdict import number_of
+
+
+class TcpSink:
+    """Accepts connections and keeps what they carry."""
+
+    def __init__(self):
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(50)
+        self.address = self._socket.getsockname()
+        self.streams = []
+        self.connections = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            data = bytearray()
+            self.streams.append(data)
+            self.connections.append(connection)
+            threading.Thread(target=self._read, args=(connection, data), daemon=True).start()
+
+    @staticmethod
+    def _read(connection, data):
+        try:
+            while chunk := connection.recv(65536):
+                data += chunk
+        except OSError:
+            pass
+
+    def close(self):
+        self._socket.close()
+        for connection in self.connections:
+            connection.close()
+
+
+def messages(stream):
+    """(type, body) of every whole message."""
+    found, at = [], 0
+    while at + 6 <= len(stream):
+        version, length, kind = struct.unpack_from("!BIB", stream, at)
+        assert version == 3 and length >= 6
+        if at + length > len(stream):
+            break
+        found.append((kind, bytes(stream[at + 6:at + length])))
+        at += length
+    return found
+
+
+def table_of(stream):
+    """Replays the route monitoring of a stream: (peer address, post-policy, prefix) -> number. A decoder apart from the
+    encoder's own code, for the generator's few attributes only."""
+    table, eors = {}, 0
+    for kind, body in messages(stream):
+        if kind == 2:
+            table = {k: v for k, v in table.items() if k[0] != body[10:26]}
+        if kind != 0:
+            continue
+        peer, post, bgp = body[10:26], bool(body[1] & 0x40), body[42 + 19:]
+        lost, = struct.unpack_from("!H", bgp)
+        withdrawn, rest = bgp[2:2 + lost], bgp[2 + lost:]
+        size, = struct.unpack_from("!H", rest)
+        attributes, announced = rest[2:2 + size], rest[2 + size:]
+        number, at = None, 0
+        v6_announced = v6_withdrawn = b""
+        while at < len(attributes):
+            flags, code = attributes[at], attributes[at + 1]
+            if flags & 0x10:
+                length, head = struct.unpack_from("!H", attributes, at + 2)[0], 4
+            else:
+                length, head = attributes[at + 2], 3
+            value = attributes[at + head:at + head + length]
+            at += head + length
+            if code == 32:
+                number = struct.unpack_from("!III", value)[2]
+            if code == 14:
+                v6_announced = value[5 + value[3]:]
+            if code == 15:
+                v6_withdrawn = value[3:]
+        if not (withdrawn or announced or v6_announced or v6_withdrawn):
+            eors += 1
+        for part in (announced, v6_announced):
+            if part:
+                table[peer, post, part] = number
+        for part in (withdrawn, v6_withdrawn):
+            if part:
+                table.pop((peer, post, part), None)
+    return table, eors
+
+
+def truth(generator):
+    return {(wire.sixteen(peer), bool(view), wire.nlri(prefix)): a.large[0][2]
+            for (_router, peer, view, prefix), a in generator.expected().items()}
+
+
+@pytest.fixture
+def sinks():
+    made = {"A": TcpSink(), "B": TcpSink()}
+    yield made
+    for sink in made.values():
+        sink.close()
+
+
+@pytest.fixture
+def play(sinks):
+    made = []
+
+    def playing(routers=1, **settings):
+        generator = Generator(routers, {n: s.address for n, s in sinks.items()}, **settings)
+        made.append(generator)
+        return generator
+    yield playing
+    for generator in made:
+        generator.close()
+
+
+def dial(generator):
+    for node in "AB":
+        generator.start(node)
+    deadline = time.monotonic() + 5
+    while generator.up("A") + generator.up("B") < 2 * len(generator.routers) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+
+
+def test_both_sessions_of_a_router_carry_its_dump_then_every_change(play, sinks):
+    generator = play()
+    dial(generator)
+    generator.churn(400)
+    time.sleep(1)
+    generator.stop_churn()
+    generator.settle_all()
+    time.sleep(0.3)
+    for sink in sinks.values():
+        table, eors = table_of(sink.streams[0])
+        assert table == truth(generator)
+        assert eors == 6  # one peer with one view, one with two, two families
+        assert [k for k, _ in messages(sink.streams[0])][:3] == [4, 3, 3]
+    assert sinks["A"].streams[0] == sinks["B"].streams[0] or len(sinks["A"].streams[0]) == len(sinks["B"].streams[0])
+    # Whatever was announced while both were up was carried; states that were replaced before anybody dialled were not.
+    assert len(generator.carried()) == sum(bool(c.carried) for c in generator.changes.values()) > 100
+
+
+def test_a_broken_session_dials_again_and_dumps_the_present_state(play, sinks):
+    generator = play()
+    generator.configure("A", redial=0.3)
+    dial(generator)
+    generator.reset("A")
+    time.sleep(0.1)
+    generator.change("r00", 0, 0, present=False)
+    generator.change("r00", 1, 1)
+    time.sleep(0.6)
+    assert len(sinks["A"].streams) == 2
+    assert table_of(sinks["A"].streams[1])[0] == truth(generator) == table_of(sinks["B"].streams[0])[0]
+    assert generator.sessions_of("A") == 2 and generator.sessions_of("B") == 1
+
+
+def test_a_coalescing_session_sees_final_states_only_and_they_are_known(play, sinks):
+    generator = play()
+    generator.configure("B", coalesce=0.3)
+    dial(generator)
+    generator.burst(300)
+    time.sleep(0.8)
+    fast, slow = (messages(sinks[n].streams[0]) for n in "AB")
+    assert len(slow) < len(fast) / 2
+    assert table_of(sinks["A"].streams[0])[0] == table_of(sinks["B"].streams[0])[0] == truth(generator)
+    assert 0 < sum(c.coalesced for c in generator.changes.values()) < len(generator.changes)
+
+
+def test_a_walk_does_not_tell_of_changes_ahead_of_it(play, sinks):
+    generator = play()
+    generator.configure("B", dump_rate=100)
+    dial(generator)
+    generator.pause_walk("B")
+    # Peer 1 comes last in the walk, so its routes are ahead.
+    generator.change("r00", 1, 0, present=False)
+    time.sleep(0.2)
+    withdrawals = [b for k, b in messages(sinks["B"].streams[0]) if k == 0 and b[42 + 19:42 + 21] != b"\0\0"]
+    assert not withdrawals and generator.walking("B") == ["r00"]
+    generator.pause_walk("B", paused=False)
+    time.sleep(1.2)
+    assert not generator.walking("B")
+    assert table_of(sinks["B"].streams[0])[0] == truth(generator)
+
+
+def test_numbers_that_died_with_their_session_are_not_expected(play):
+    generator = play()
+    dial(generator)
+    generator.stop("B")
+    generator.change("r00", 0, 0)
+    number = generator.number
+    assert number in generator.carried()
+    generator.stop("A", how="rst")
+    assert number not in generator.carried()
+
+
+def test_a_reboot_with_one_peer_fewer_leaves_it_out_of_the_dump(play, sinks):
+    generator = play()
+    dial(generator)
+    generator.reboot(remove_peer=0)
+    time.sleep(0.6)
+    table, _ = table_of(sinks["A"].streams[1])
+    assert table == truth(generator) and all(peer == wire.sixteen("2001:db8:0::2") for peer, _, _ in table)
+
+
+def test_the_number_of_a_change_is_found_among_other_communities():
+    assert number_of(["1:2:3", "4200000001:7:99"]) == 99
+    assert number_of(["1:2:3"]) is None and number_of(None) is None
+
+
+# --- the cutter ---
+@pytest.fixture
+def path(sinks):
+    cutter = Cutter(sinks["A"].address)
+    yield cutter, sinks["A"]
+    cutter.close()
+
+
+def connect(cutter):
+    s = socket.create_connection(cutter.address, 5)
+    s.settimeout(2)
+    return s
+
+
+def wait_bytes(sink, count, seconds=2):
+    deadline = time.monotonic() + seconds
+    while sum(map(len, sink.streams)) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return sum(map(len, sink.streams))
+
+
+def test_the_cutter_passes_bytes_and_the_end(path):
+    cutter, sink = path
+    with connect(cutter) as s:
+        s.sendall(b"x" * 100000)
+        assert wait_bytes(sink, 100000) == 100000
+        s.shutdown(socket.SHUT_WR)
+        sink.connections[0].sendall(b"answer")
+        assert s.recv(100) == b"answer"
+
+
+def test_a_blackhole_keeps_the_connection_and_the_bytes_until_it_is_healed(path):
+    cutter, sink = path
+    with connect(cutter) as s:
+        s.sendall(b"a")
+        assert wait_bytes(sink, 1) == 1
+        cutter.set("blackhole")
+        s.sendall(b"b" * 10)
+        assert wait_bytes(sink, 2, 0.3) == 1
+        with connect(cutter) as later:
+            later.sendall(b"c")
+            assert wait_bytes(sink, 2, 0.3) == 1
+            cutter.heal()
+            assert wait_bytes(sink, 12) == 12
+
+
+def test_a_reset_ends_connections_and_refuses_new_ones(path):
+    cutter, sink = path
+    with connect(cutter) as s:
+        s.sendall(b"a")
+        assert wait_bytes(sink, 1) == 1
+        cutter.set("reset")
+        with pytest.raises(ConnectionResetError):
+            s.recv(1)
+    with pytest.raises(OSError), connect(cutter) as s:
+        s.sendall(b"a")
+        if s.recv(1) == b"":
+            raise ConnectionResetError
+    cutter.set("refuse")
+    with pytest.raises(ConnectionRefusedError):
+        connect(cutter)
+    cutter.heal()
+    with connect(cutter) as s:
+        s.sendall(b"again")
+        assert wait_bytes(sink, 6) == 6
+
+
+def test_delay_and_throttle_keep_order_and_pace(path):
+    cutter, sink = path
+    cutter.set("delay", seconds=0.3)
+    with connect(cutter) as s:
+        began = time.monotonic()
+        s.sendall(b"first")
+        time.sleep(0.1)
+        s.sendall(b"second")
+        assert wait_bytes(sink, 11) == 11 and bytes(sink.streams[0]) == b"firstsecond"
+        assert 0.35 < time.monotonic() - began < 1
+        cutter.set("throttle", rate=100000)
+        began = time.monotonic()
+        s.sendall(b"x" * 50000)
+        assert wait_bytes(sink, 50011) == 50011
+        assert time.monotonic() - began > 0.4
