@@ -1,0 +1,124 @@
+"""The usual set-up of a scenario: nodes, a sink, routers that have settled, churn."""
+import time
+
+from . import verdict
+from .cluster import ROUTERS, wait_for
+
+# ha.md A.7 of the design, in seconds.
+CRASH, PLANNED, HANG = 2.9, 1.5, 2.9
+MARGIN, RETAIN = 2.0, 5.0
+# A take-over replays what was made in the margin, and in the time by which the last watermark that was seen lags behind.
+REPLAY = 3.0
+
+
+class Stage:
+    """Even routers dial the first node first and belong to it, odd ones the second (`split`), or all the first."""
+
+    def __init__(self, lab, routers=None, nodes=("A", "B"), split=True, rate=100, sinks=1, generator=None, **cluster):
+        self.lab, self.rate = lab, rate
+        self.cluster = lab.cluster(nodes, **cluster)
+        self.names = list(nodes)
+        self.sinks = [self.cluster.sink() for _ in range(sinks)]
+        self.sink = self.sinks[0] if self.sinks else None
+        self.cluster.start()
+        addresses = {name: node.address for name, node in self.cluster.nodes.items()}
+        self.generator = lab.generator(routers or ROUTERS, addresses, **(generator or {}))
+        first = {r.name: self.names[i % 2 if split and len(self.names) > 1 else 0]
+                 for i, r in enumerate(self.generator.routers)}
+        self.home = first
+        self.fault_at = self.fault_wall = 0.0
+
+    def node(self, name):
+        return self.cluster.nodes[name]
+
+    def of(self, name):
+        """Routers that belong to this node from the start."""
+        return [router for router, node in self.home.items() if node == name]
+
+    def dial(self):
+        for name in self.names:
+            self.generator.start(name, self.of(name))
+        verdict.wait_for_owners(self.cluster, self.generator, self.home)
+        for name in self.names:
+            self.generator.start(name)
+        wait_for("all sessions are up", 10, lambda: all(self.generator.up(n) == len(self.generator.routers) for n in self.names))
+        return self
+
+    def synced(self, names=None):
+        """Have these nodes' gates every router's dump behind them?"""
+        for name in names or self.names:
+            routers = {r["name"]: r for r in self.node(name).gate.state()["routers"]}
+            for router in self.generator.routers:
+                state = routers.get(router.name)
+                if state is None or state["in_dump"] or not state["up"]:
+                    return False
+        return True
+
+    def settle(self, churn=True, seconds=MARGIN + RETAIN + 1):
+        """Waits until all dumps have ended, and then until they are trimmed, in churn."""
+        self.dial()
+        wait_for("dumps end", 20, self.synced, every=0.2)
+        if churn:
+            self.generator.churn(self.rate)
+        time.sleep(seconds)
+        verdict.wait_for_owners(self.cluster, self.generator, self.home)
+        return self
+
+    def fault(self, act=None):
+        """Notes the time and acts."""
+        self.fault_at, self.fault_wall = time.monotonic(), time.time()
+        if act:
+            act()
+        return self
+
+    def silence(self):
+        """No change from here on."""
+        self.generator.stop_churn()
+        return self
+
+    def wait_owner(self, name, routers=None, seconds=15):
+        names = routers if routers is not None else [r.name for r in self.generator.routers]
+        return verdict.wait_for_owners(self.cluster, self.generator, dict.fromkeys(names, name), seconds)
+
+    def replayed(self, routers=None, span=REPLAY, end=None):
+        """How many announcements a take-over of these routers may repeat (with some for what a tick sees late)."""
+        end = self.fault_at if end is None else end
+        return self.generator.made_between(end - span, end, routers) * 3 // 2 + 5
+
+    def judge(self, lost=0, wrong=0, doomed=(), sink=None, **more):
+        """Judges and asserts the two figures that must be right everywhere."""
+        v = verdict.judge(self.cluster, self.generator, sink or self.sink, doomed, **more)
+        assert len(v.lost) == lost and v.lost_withdrawals == 0 and len(v.wrong) == wrong, (v.text(), *v.sample)
+        self.owners = verdict.wait_for_owners(self.cluster, self.generator)
+        return v
+
+    def records(self):
+        return self.cluster.log.read()
+
+    def switched(self, limit, to, routers, after=None):
+        """Asserts that exactly these routers have moved to that node since the fault, in time. Returns the slowest."""
+        moved = verdict.switches(self.records(), after or self.fault_wall)
+        moved.pop("(collector)", None)
+        assert set(moved) == set(routers), f"moved {sorted(moved)}, expected {sorted(routers)}"
+        nodes = {node for node, _ in moved.values()}
+        assert nodes <= {to}, moved
+        slowest = max((seconds for _, seconds in moved.values()), default=0.0)
+        self.lab.note(f"switch_ms={slowest * 1000:.0f} routers={len(moved)} limit_ms={limit * 1000:.0f}")
+        assert slowest <= limit, moved
+        return slowest
+
+    def no_switch(self, after=None):
+        """Nobody has claimed anything since the fault."""
+        assert not verdict.switches(self.records(), after or self.fault_wall)
+        assert self.owners_now() == self.home
+
+    def owners_now(self):
+        owners = verdict.wait_for_owners(self.cluster, self.generator)
+        return {name: node for name, node in owners.items() if name in self.home}
+
+    def no_order_violations(self):
+        bad = verdict.order_violations(self.records())
+        assert not bad, bad[:5]
+
+    def kinds(self, kind):
+        return [r for r in self.records() if r.header.kind == kind]
