@@ -120,7 +120,6 @@ bool append_evpn(TextBuffer& out, std::uint8_t subtype, ByteReader r) {  // RFC 
 bool append_generic(TextBuffer& out, std::uint8_t subtype, ByteReader r) {  // RFC 8955 7
   std::uint16_t half = 0;
   std::uint32_t word = 0;
-  Bytes last;
   if (!r.u16(half) || !r.u32(word)) return false;
   switch (subtype) {
     case 0x07:

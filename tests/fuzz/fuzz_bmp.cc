@@ -1,0 +1,92 @@
+// A whole session: any stream, read in pieces. Every record must be what its envelope and headers say, and the rows of
+// an object must all have its number of columns.
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "bmp-recv/session_decoder.h"
+
+namespace {
+
+using namespace bmpha;
+using namespace bmpha::recv;
+
+void require(bool good) {
+  if (!good) std::abort();
+}
+
+std::string_view header(std::string_view head, std::string_view key) {
+  const std::size_t at = head.find(key);
+  require(at != std::string_view::npos);
+  const std::size_t begin = at + key.size();
+  return head.substr(begin, head.find('\n', begin) - begin);
+}
+
+class Check : public RecordSink {
+ public:
+  void on_record(const Record& record) override {
+    Result<Envelope> e = decode_envelope(record.bytes());
+    require(e.is_ok() && e.value().seq == ++seq_);
+    require(e.value().drained_time <= e.value().read_time);
+    const std::string_view payload(reinterpret_cast<const char*>(record.data.get()) + kEnvelopeSize,
+                                   record.size - kEnvelopeSize);
+    if (is_session_mark(record.kind) || is_control(record.kind)) return;
+    const std::size_t blank = payload.find("\n\n");
+    require(blank != std::string_view::npos && payload.starts_with("V: 1.7\n"));
+    const std::string_view head = payload.substr(0, blank + 1), data = payload.substr(blank + 2);
+    require(header(head, "\nL: ") == std::to_string(data.size()));
+    require(header(head, "\nR: ") == std::to_string(e.value().rows));
+    check_rows(header(head, "\nT: "), data, e.value().rows);
+  }
+
+ private:
+  void check_rows(std::string_view object, std::string_view data, std::size_t want) {
+    static const std::map<std::string_view, std::size_t> kColumns{
+        {"router", 12},   {"peer", 31}, {"base_attribute", 24}, {"unicast_prefix", 32},
+        {"bmp_stat", 17}, {"eor", 12},  {"collector", 7}};
+    const std::size_t columns = kColumns.at(object);
+    std::size_t rows = 0, tabs = 0;
+    for (const char c : data) {
+      require(c != '\0' && c != '\r' && c != '\'');
+      if (c == '\t') ++tabs;
+      if (c != '\n') continue;
+      require(tabs + 1 == columns);
+      tabs = 0;
+      ++rows;
+    }
+    require(rows == want && tabs == 0);
+  }
+  std::uint64_t seq_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Check check;
+  DecoderShared shared;
+  SessionDecoder::Settings s;
+  s.identity = {router_hash("fuzz", "r"), {1, 1}, collector_hash("fuzz")};
+  s.router_ip = "192.0.2.1";
+  s.name = "fuzz";
+  SessionDecoder decoder(std::move(s), shared, check);
+  ReadTimes times{BootTime(Nanos(2)), BootTime(Nanos(1)), 1700000000000000};
+  decoder.begin(times);
+  const Bytes stream(data, size);
+  std::size_t at = 0;
+  BmpFrame f;
+  decoder.begin_pass(times);
+  for (unsigned n = 1; next_frame(stream.subspan(at), f) == FrameState::kFrame; ++n) {
+    decoder.on_frame(f, at);
+    at += f.size;
+    if (n % 7 != 0) continue;
+    decoder.end_pass();
+    times.read += Millis{20000};
+    decoder.poll_dump(times);
+    decoder.begin_pass(times);
+  }
+  decoder.end_pass();
+  decoder.end(times);
+  return 0;
+}
