@@ -6,7 +6,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 from demolib.kafka_log import KafkaLog  # noqa: E402
 
 from bmpgen import number_of  # noqa: E402

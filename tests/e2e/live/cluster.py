@@ -14,10 +14,11 @@ import redis
 from confluent_kafka.admin import AdminClient
 from psycopg2 import extensions
 
-TREE = Path(__file__).resolve().parents[2]
+TREE = Path(__file__).resolve().parents[3]
 SCRIPTS = TREE / "scripts"
 TOOLS = ("bmp-recv", "kafka-gate", "ha-arbiter")
 PARTITIONS = 4
+ROUTERS = int(os.environ.get("ROUTERS", "5"))
 CLASS_GOOD = 0
 
 
