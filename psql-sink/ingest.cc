@@ -632,6 +632,9 @@ bool Ingest::copy_rejected(const Partition& p, const Batch& batch) {
   for (const Hole& h : batch.holes)
     if (!check(pg_.exec("INSERT INTO ingest_gap (topic, part, from_offset, to_offset) VALUES ($1, $2, $3, $4)",
                         {p.topic, std::to_string(p.number), std::to_string(h.from), std::to_string(h.to)}),
+               "record gap") ||
+        !check(pg_.exec("UPDATE peers SET incomplete = true WHERE topic = $1 AND part = $2",
+                        {p.topic, std::to_string(p.number)}),
                "record gap"))
       return false;
   return true;

@@ -30,11 +30,13 @@ struct ErrorDeleter {
 using List = std::unique_ptr<rd_kafka_topic_partition_list_t, ListDeleter>;
 using Error = std::unique_ptr<rd_kafka_error_t, ErrorDeleter>;
 
-// What this program fixes: positions are the database's, and nothing may be jumped silently.
+// What this program fixes. Positions are the database's; a position that the log no longer has makes the client begin
+// anew at its start, which the caller sees by the offsets (librdkafka's "error" would leave a partition that no seek
+// can start again).
 constexpr std::array<std::pair<const char*, const char*>, 5> kFixed = {{
     {"enable.auto.commit", "true"},  // only of what store_offset() was told
     {"enable.auto.offset.store", "false"},
-    {"auto.offset.reset", "error"},
+    {"auto.offset.reset", "earliest"},
     {"enable.partition.eof", "false"},
     {"allow.auto.create.topics", "false"},
 }};
@@ -101,6 +103,7 @@ void KafkaConsumer::Impl::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t c
   Impl& me = *static_cast<Impl*>(self);
   const bool cooperative = std::string_view(rd_kafka_rebalance_protocol(client)) == "COOPERATIVE";
   if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+    for (int n = 0; n < list->cnt; ++n) list->elems[n].offset = RD_KAFKA_OFFSET_BEGINNING;  // not the group's
     if (cooperative) {
       const Error e(rd_kafka_incremental_assign(client, list));
       if (e) me.callbacks.trouble(rd_kafka_error_string(e.get()));
@@ -205,9 +208,6 @@ void KafkaConsumer::Impl::take(rd_kafka_message_t* raw) {
 
 void KafkaConsumer::Impl::failed(const rd_kafka_message_t* raw) {
   const rd_kafka_resp_err_t e = raw->err;
-  const bool position = e == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || e == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE ||
-                        e == RD_KAFKA_RESP_ERR__NO_OFFSET;
-  if (position && raw->rkt != nullptr) return callbacks.out_of_range({rd_kafka_topic_name(raw->rkt), raw->partition});
   callbacks.trouble(fmt::format("{}: {}", rd_kafka_err2name(e), rd_kafka_message_errstr(raw)));
 }
 
@@ -236,7 +236,7 @@ std::optional<OffsetRange> KafkaConsumer::watermarks(const Partition& partition,
 std::int64_t KafkaConsumer::known_end(const Partition& partition) const {
   std::int64_t low = 0, high = 0;
   const auto e = rd_kafka_get_watermark_offsets(impl_->client, partition.topic.c_str(), partition.number, &low, &high);
-  return e == RD_KAFKA_RESP_ERR_NO_ERROR ? high : -1;
+  return e == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
 }
 
 void KafkaConsumer::close() {

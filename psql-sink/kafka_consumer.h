@@ -44,9 +44,8 @@ class KafkaConsumer {
     std::function<void(const std::vector<Partition>&)> assigned;  // paused, without position
     std::function<void(const std::vector<Partition>&)> revoked;   // no longer ours when it returns
     std::function<void(const Partition&, KafkaMessage)> message;
-    std::function<void(const Partition&)> out_of_range;  // the position is not in the log
-    std::function<void(const std::string&)> trouble;     // what librdkafka says of brokers
-    std::function<void()> working;                       // a broker answered again
+    std::function<void(const std::string&)> trouble;  // what librdkafka says of brokers
+    std::function<void()> working;                    // a broker answered again
   };
 
   KafkaConsumer();

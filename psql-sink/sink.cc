@@ -14,10 +14,12 @@ namespace bmpha::sink {
 namespace {
 
 constexpr std::size_t kPollRecords = 2000;
-constexpr Millis kHousekeeping{250};
+constexpr Millis kHousekeeping{100};
 constexpr Millis kRevokePatience{2000};
 constexpr Millis kStopPatience{5000};
 constexpr Millis kAskAgain{300};
+constexpr Millis kSeekAgain{300};
+constexpr Millis kStalled{2000};
 constexpr std::uint32_t kJumpsForHole = 3;
 
 }  // namespace
@@ -45,10 +47,6 @@ int Sink::run(const std::function<void(Sink&)>& on_hangup) {
   callbacks.assigned = [this](const auto& p) { on_assigned(p); };
   callbacks.revoked = [this](const auto& p) { on_revoked(p); };
   callbacks.message = [this](const auto& p, KafkaMessage m) { on_message(p, std::move(m)); };
-  callbacks.out_of_range = [this](const Partition& p) {
-    if (const auto at = slots_.find(p); at != slots_.end() && at->second.expected >= 0)
-      writers_[at->second.writer]->reload(p);
-  };
   callbacks.trouble = [this](const std::string& what) { on_trouble(what); };
   callbacks.working = [this] { on_working(); };
   if (const Status s = consumer_.open(config_.kafka, config_.writer.group, config_.topics, std::move(callbacks)); !s) {
@@ -59,7 +57,10 @@ int Sink::run(const std::function<void(Sink&)>& on_hangup) {
   loop_.watch(wake_fd_, EPOLLIN, [this](std::uint32_t) { serve_writers(); });
   loop_.every(kHousekeeping, [this] {
     poll();  // the group's clock must never stand still
-    for (auto& [partition, slot] : slots_) balance(partition, slot);
+    for (auto& [partition, slot] : slots_) {
+      balance(partition, slot);
+      nudge(partition, slot);
+    }
   });
   loop_.on_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [this, &on_hangup](int signo) {
     if (signo == SIGUSR1) return dump();
@@ -123,6 +124,7 @@ void Sink::on_message(const Partition& partition, KafkaMessage message) {
   Slot& slot = at->second;
   if (slot.expected < 0 || message.offset < slot.expected) {
     ++stale_messages_;  // fetched before the last seek
+    ++slot.behind;
     return;
   }
   if (message.offset > slot.expected) {
@@ -130,12 +132,15 @@ void Sink::on_message(const Partition& partition, KafkaMessage message) {
       ++stale_messages_;
       return;
     }
-    log_error("the log has a hole", kv("topic", partition.topic), kv("partition", partition.number),
-              kv("from", slot.expected), kv("to", message.offset));
+    log_error("records are missing from the log: peers of this partition stay incomplete until their next full dump",
+              kv("topic", partition.topic), kv("partition", partition.number), kv("from", slot.expected),
+              kv("to", message.offset));
     message.hole_from = slot.expected;
   }
   slot.jumps = 0;
   slot.jumped_to = -1;
+  slot.behind = 0;
+  slot.progress = BootClock::now();
   slot.expected = message.offset + 1;
   writers_[slot.writer]->push(partition, std::move(message));
   balance(partition, slot);
@@ -150,6 +155,7 @@ bool Sink::is_hole(const Partition& partition, Slot& slot, std::int64_t offset) 
   slot.jumped_to = offset;
   if (++slot.jumps > kJumpsForHole) return true;
   slot.ask_again = now + kAskAgain;
+  slot.progress = now;
   consumer_.seek(partition, slot.expected);
   return false;
 }
@@ -184,11 +190,33 @@ void Sink::serve_writers() {
       }
       slot.expected = e.offset;
       slot.jumps = 0;
-      if (stopping_) continue;
-      consumer_.seek(e.partition, e.offset);
-      consumer_.resume(e.partition);
-      slot.paused = false;
+      if (!stopping_) seek(e.partition, slot);
     }
+  }
+}
+
+void Sink::seek(const Partition& partition, Slot& slot) {
+  consumer_.seek(partition, slot.expected);
+  consumer_.resume(partition);
+  slot.paused = false;
+  slot.behind = 0;
+  slot.progress = BootClock::now();
+}
+
+// A seek is an order without an answer: one that came while the client was still starting the partition is lost.
+void Sink::nudge(const Partition& partition, Slot& slot) {
+  if (slot.expected < 0 || slot.paused) return;
+  const Nanos idle = BootClock::now() - slot.progress;
+  if (idle < kSeekAgain) return;
+  const std::int64_t end = consumer_.known_end(partition);
+  if (slot.behind > 0 || (end >= 0 && end < slot.expected)) {
+    if (idle < kStalled) return;
+    // The log ends before our position: recreated, or cut. The writer looks at its range and decides.
+    writers_[slot.writer]->reload(partition);
+    slot.progress = BootClock::now();
+    slot.behind = 0;
+  } else if (end != slot.expected) {
+    seek(partition, slot);
   }
 }
 

@@ -49,6 +49,8 @@ class Sink {
     std::int64_t jumped_to = -1;
     std::uint32_t jumps = 0;
     BootTime ask_again;
+    BootTime progress;         // last record taken, or seek
+    std::uint32_t behind = 0;  // records before the expected one since then
   };
 
   void on_assigned(const std::vector<Partition>& partitions);
@@ -60,6 +62,8 @@ class Sink {
   void poll();
   void serve_writers();
   void balance(const Partition& partition, Slot& slot);
+  void nudge(const Partition& partition, Slot& slot);
+  void seek(const Partition& partition, Slot& slot);
   void dump();
   int shut_down();
 
