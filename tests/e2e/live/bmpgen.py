@@ -158,17 +158,17 @@ class Session(threading.Thread):
         self._wake_r, self._wake_w = socket.socketpair()
         self._wake_r.setblocking(False)
         self._wake_w.setblocking(False)
-        self._stop = self._drop = False
+        self._ended = self._drop = False
 
     def run(self):
-        while not self._stop:
+        while not self._ended:
             if self.paused or not self._connect():
                 self._sleep(self.redial)
                 continue
             self._serve()
             self.router.detach(self)
             self._socket.close()
-            if not self._stop:
+            if not self._ended:
                 self._sleep(self.redial)
         if self.connected:
             self.router.detach(self)
@@ -186,7 +186,7 @@ class Session(threading.Thread):
         return True
 
     def _serve(self):
-        while not self._stop and not self._drop:
+        while not self._ended and not self._drop:
             if not self._pending:
                 self._fill()
             out = [self._socket] if self._pending else []
@@ -251,7 +251,7 @@ class Session(threading.Thread):
         self.wake()
 
     def stop(self):
-        self._stop = True
+        self._ended = True
         self.wake()
 
 
@@ -276,7 +276,7 @@ class Router:
             v6 = n % 2 == 1
             address = f"2001:db8:{index:x}::{n + 1:x}" if v6 else f"10.{index >> 8}.{index & 255}.{n + 1}"
             table = [f"172.16.{n * 32 + k}.0/24" for k in range(prefixes - prefixes // 3)]
-            table += [f"2001:db8:aa{n:02x}:{k:x}::/64" for k in range(prefixes // 3)]
+            table += [f"2001:db8:aa{n:02x}:{k + 1:x}::/64" for k in range(prefixes // 3)]
             self.peers[address] = Peer(address, 65000 + n + 1, table)
 
     def clock(self):

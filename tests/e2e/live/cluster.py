@@ -79,6 +79,7 @@ class Process:
 
     def start(self, *arguments):
         self.expected_end = False
+        self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
             self.popen = subprocess.Popen([self.program, "--config", self.config, *arguments], stdin=subprocess.DEVNULL,
                                           stdout=log, stderr=log, env={**os.environ, **self.environment},
@@ -131,8 +132,16 @@ class Process:
     def tail(self, lines=25):
         return "\n".join(self.log().splitlines()[-lines:])
 
+    def started(self):
+        """Signals are handled from then on."""
+        with suppress(FileNotFoundError), open(self.log_path, "rb") as log:
+            log.seek(self._log_start)
+            return b"event=started" in log.read()
+        return False
+
     def dump(self, seconds=3):
         """The state that USR1 writes."""
+        wait_for(lambda: self.started() or not self.running(), 10, f"{self.tool} has started")
         path = self.directory / f"{self.tool}.json"
         before = path.stat().st_ino if path.exists() else None
         stamp = path.stat().st_mtime_ns if path.exists() else None
@@ -247,7 +256,12 @@ class Cluster:
             sink.start()
         for node in self.nodes.values():
             node.start()
+        self.wait_started()
         return self
+
+    def wait_started(self, seconds=20):
+        wait_for(lambda: all(p.started() for p in self.processes() if p.running()), seconds,
+                 lambda: f"started: {[(p.tool, p.started()) for p in self.processes()]}")
 
     def processes(self):
         return [p for n in self.nodes.values() for p in n.tools.values()] + self.sinks
@@ -282,6 +296,7 @@ class Cluster:
         for process in self.sinks + [p for n in self.nodes.values() for p in n.tools.values()]:
             if not process.running():
                 process.start()
+        self.wait_started()
 
     # --- looking ---
     def redis(self):
