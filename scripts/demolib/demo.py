@@ -125,7 +125,7 @@ class Demo:
             script("bmp-ha", "--run-dir", self.run, "--node", "A", "topics", "create")
         self.log = KafkaLog(self.env["KAFKA_BROKERS"], TOPIC)
         self.first_offsets = self.log.ends()
-        script("sink", "start", self.run)
+        script("sink", "start", self.run, "sink", "--set", "psql-sink.cluster-name=demo")
         for name in "AB":
             script("node", "start", self.run, name)
         self.db = psycopg2.connect(self.env["DATABASE_URL"])
@@ -256,7 +256,7 @@ class Demo:
             # FRR 8 puts its own AS in front of what it received.
             if path[:1] == [LOCAL_AS]:
                 path = path[1:]
-            found[VIEWS.get(view, view), peer, prefix] = (next_hop, tuple(path), med)
+            found[VIEWS.get(view, view), peer, prefix] = (next_hop, tuple(path), med or 0)
         lost = sorted(key for key in truth if key not in found)
         wrong = sorted(key for key in found if truth.get(key) != found[key])
         for title, keys in (("lost", lost), ("wrong", wrong)):
