@@ -24,6 +24,7 @@ class TextBuffer {
   }
   void commit(const char* end) { size_ = static_cast<std::size_t>(end - data_.get()); }
   void append(std::string_view s) {
+    if (s.empty()) return;  // its data may be null
     char* p = room(s.size());
     std::memcpy(p, s.data(), s.size());
     size_ += s.size();
@@ -57,6 +58,7 @@ char* put_ipv4(char* p, const std::uint8_t* four);                              
 // The form of inet_ntop(3).
 char* put_ipv6(char* p, const std::uint8_t* sixteen);  // 46
 inline char* put_text(char* p, std::string_view s) {
+  if (s.empty()) return p;
   std::memcpy(p, s.data(), s.size());
   return p + s.size();
 }

@@ -65,7 +65,7 @@ class Check : public RecordSink {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Check check;
-  DecoderShared shared;
+  static DecoderShared shared;  // scratch space only: what one session leaves behind is of no effect on the next
   SessionDecoder::Settings s;
   s.identity = {router_hash("fuzz", "r"), {1, 1}, collector_hash("fuzz")};
   s.router_ip = "192.0.2.1";
