@@ -118,14 +118,14 @@ TopicVerdict judge_topic(const TopicInfo& info, const std::string& topic, std::u
                     topic));
   if (text("message.timestamp.type") == "LogAppendTime")
     v.warn.push_back(fmt::format("topic \"{}\" stamps records at append, replays look new", topic));
-  constexpr std::int64_t kHour = 3600 * 1000;
+  constexpr std::int64_t kHour = 3'600'000;
   if (const std::int64_t ms = number("retention.ms", -1); ms >= 0 && ms < kHour)
     v.warn.push_back(
         fmt::format("topic \"{}\" keeps records for {} ms only: a sink away for longer loses them", topic, ms));
   if (const std::int64_t b = number("retention.bytes", -1); b >= 0)
     v.warn.push_back(
         fmt::format("topic \"{}\" keeps at most {} bytes a partition: a burst can outrun the sink", topic, b));
-  if (const std::int64_t b = number("max.message.bytes", 0); b > 0 && b < 1536 * 1024)
+  if (const std::int64_t b = number("max.message.bytes", 0); b > 0 && b < 1'572'864)
     v.warn.push_back(
         fmt::format("topic \"{}\" takes records up to {} bytes only; larger ones are skipped HINT: set "
                     "max.message.bytes=2097152",

@@ -8,7 +8,7 @@ namespace bmpha::gate {
 namespace {
 
 constexpr std::size_t kTurn = 64;                          // copies of one router before the next one's turn
-constexpr std::uint64_t kLeastWindow = 256 * 1024;         // a session's credit however many routers there are
+constexpr std::uint64_t kLeastWindow = 256u << 10;         // a session's credit however many routers there are
 constexpr Nanos kHelloInterval = std::chrono::seconds(1);  // until ALIVE confirms
 constexpr Nanos kForgetInterval = std::chrono::seconds(10);
 constexpr Nanos kForgetAfter = std::chrono::hours(1);

@@ -285,18 +285,13 @@ class HeldRecords {
   std::deque<Session> sessions_;
   std::uint64_t last_ordinal_ = 0;
   std::uint64_t torn_session_ = 0;  // ordinal whose open dump was dropped and is still open
-  bool came_any_ = false;           // a session was ever seen
   BootTime trimmed_to_{};
   BootTime covered_to_{};
 
   // Role
-  bool roles_known_ = false;
   BootTime roles_sent_{};
   Nanos lease_{};
   Role role_ = Role::kStandby;
-  bool served_any_ = false;
-  bool solo_ = false;
-  bool unclean_ = false;
   std::uint64_t epoch_ = 0;
   std::uint64_t gen_ = 0;
   SessionId claimed_;  // of the claim being served, or of the last one
@@ -315,8 +310,6 @@ class HeldRecords {
   std::uint64_t claim_pos_ = 1;  // cursor at the claim
   std::uint32_t copy_next_ = 0;  // partition of the next copy of the control record at the cursor
   SessionId run_id_;             // session that the last `run` was written for
-  bool run_open_ = false;        // copies of the run are still to be handed over
-  bool run_done_ = false;        // all of its copies are acknowledged
   std::uint32_t run_next_ = 0;
   std::uint32_t run_unacked_ = 0;
   Emit emitting_ = Emit::kNone;  // copies of this one are being handed over
@@ -324,9 +317,18 @@ class HeldRecords {
   std::uint32_t emit_unacked_ = 0;
   std::uint32_t in_flight_ = 0;
   std::uint64_t in_flight_bytes_ = 0;
-  bool blocked_noted_ = false;
 
+  // Flags of the parts above.
+  bool came_any_ = false;  // a session was ever seen
+  bool roles_known_ = false;
+  bool served_any_ = false;
+  bool solo_ = false;
+  bool unclean_ = false;
+  bool run_open_ = false;  // copies of the run are still to be handed over
+  bool run_done_ = false;  // all of its copies are acknowledged
+  bool blocked_noted_ = false;
   bool replay_wanted_ = false;
+
   HeldCounters counters_;
   std::vector<Note> notes_;
 };

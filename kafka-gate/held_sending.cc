@@ -14,9 +14,12 @@ void HeldRecords::roles(const Roles& head, const RoleRouter* row, BootTime now) 
   lease_ = head.lease;
   if (row == nullptr || row->role != Role::kActive) {
     if (role_ == Role::kActive) begin_release(now);
-    if (role_ == Role::kStandby && row != nullptr && row->cover && rule_on("G3-cover")) {
-      covered_to_ = std::max(covered_to_, *row->cover);
-      trim(*row->cover - settings_->retain);
+    std::optional<BootTime> cover;
+    if (row != nullptr) cover = row->cover;
+    if (!rule_on("G3-cover")) cover = now;  // trimming by time, as if the owner had sent all by now
+    if (role_ == Role::kStandby && cover) {
+      covered_to_ = std::max(covered_to_, *cover);
+      trim(*cover - settings_->retain);
     }
     return;
   }

@@ -34,7 +34,7 @@ constexpr std::size_t kTurnBytes = 8u << 20;
 constexpr std::size_t kTurnCopies = 512;
 constexpr std::size_t kTurnAnswers = 2048;
 // ZeroMQ receives small messages into a buffer that many of them share; held ones would pin it whole.
-constexpr std::size_t kCopyBelow = 16 * 1024;
+constexpr std::size_t kCopyBelow = 16u << 10;
 
 std::uint64_t random_id() {
   std::random_device device;
