@@ -345,7 +345,8 @@ class Generator:
         self._lock = threading.Lock()
         self._churn = None
         self._churn_stop = threading.Event()
-        self.routers = [Router(f"{name}{k}", k + 1, prefixes=prefixes, clock_mode=clock_mode) for k in range(count)]
+        modes = [clock_mode] if isinstance(clock_mode, str) else list(clock_mode)
+        self.routers = [Router(f"{name}{k}", k + 1, prefixes=prefixes, clock_mode=modes[k % len(modes)]) for k in range(count)]
         for router in self.routers:
             for node in nodes:
                 address = addresses(router.name, node) if callable(addresses) else addresses[node]

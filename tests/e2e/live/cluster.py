@@ -218,7 +218,9 @@ class Cluster:
             cursor.execute(f'CREATE DATABASE "{self.database}"')
         self.env["DATABASE_URL"] = database_url(servers.env["DATABASE_URL"], self.database)
         (self.directory / "env").write_text("".join(f"{k}={v}\n" for k, v in self.env.items()))
-        settings += ["bmp-recv.router-id=sysname", f"kafka-gate.topic={self.topic}", f"kafka-gate.partitions={PARTITIONS}"]
+        if not any(s.startswith("bmp-recv.router-id=") for s in settings):
+            settings.append("bmp-recv.router-id=sysname")
+        settings += [f"kafka-gate.topic={self.topic}", f"kafka-gate.partitions={PARTITIONS}"]
         for name in nodes:
             self.add_node(name, settings, standalone)
         self._create_topic(next(iter(self.nodes.values())))
@@ -260,8 +262,10 @@ class Cluster:
         return self
 
     def wait_started(self, seconds=20):
-        wait_for(lambda: all(p.started() for p in self.processes() if p.running()), seconds,
-                 lambda: f"started: {[(p.tool, p.started()) for p in self.processes()]}")
+        def all_started():
+            assert not self.unexpected_ends(), self.unexpected_ends()
+            return all(p.started() for p in self.processes() if p.running())
+        wait_for(all_started, seconds, lambda: f"started: {[(p.tool, p.started()) for p in self.processes()]}")
 
     def processes(self):
         return [p for n in self.nodes.values() for p in n.tools.values()] + self.sinks

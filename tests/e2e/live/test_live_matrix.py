@@ -362,3 +362,186 @@ def test_row_12_redis_back_empty(pair, clusters, judged, say):
         judged.env.update(shared)
         store.kill()
         store.wait()
+
+
+def test_row_18_signals(pair, say):
+    """34 hands over in order, 36 keeps out, 35 takes, 37 lets go; both in standby raise an alarm."""
+    p = pair()
+    p.gather("A")
+    for name, node, number, new in (("34 switch", "A", 34, "B"), ("36 forced standby", "B", 36, "A"),
+                                    ("35 forced active", "B", 35, "B"), ("37 automatic", "B", 37, None)):
+        p.begin()
+        old = p.owners[p.names[0]][0]
+        p.churn_into(lambda node=node, number=number: p.cluster.nodes[node].arbiter.signal(number))
+        if new:
+            p.cluster.wait_owner(p.names, new)
+        else:
+            time.sleep(2)
+        p.cluster.settle()
+        v = p.verdict(p.names if new else (), old)
+        p.check(say, f"row 18 signal {name}", v, PLANNED_MS if new else None)
+        p.owners = p.cluster.wait_synced(p.names) if number != 36 else p.cluster.owners()
+    both_in_standby(p, say)
+
+
+def both_in_standby(p, say):
+    p.begin()
+    for node in p.cluster.nodes.values():
+        node.arbiter.signal(36)
+
+    def alarm():
+        return any("standby" in line and (" warn" in line or " err" in line)
+                   for n in p.cluster.nodes.values() for line in n.arbiter.log().splitlines())
+    wait_for(alarm, 5, "an alarm that all nodes are in forced standby")
+    p.churn_into(lambda: None, before=1)
+    for node in p.cluster.nodes.values():
+        node.arbiter.signal(37)
+    p.cluster.wait_synced(p.names)
+    p.cluster.settle()
+    p.check(say, "row 18 signal 36 to both, then 37", p.verdict(), duplicates=False)
+
+
+def test_row_19_rolling_restart(pair, say):
+    """TERM to one node after the other: each hands over before it ends; the second time inside the first one's dump."""
+    p = pair()
+    p.gather("A")
+    for name, first, patient in (("row 19 TERM and restart of A", "A", True), ("row 19 TERM and restart of B", "B", True)):
+        second = p.other(first)
+        p.begin()
+        codes = []
+
+        def stop(node=first, codes=codes):
+            codes.extend(p.cluster.nodes[node].terminate())
+        # Changes go on until all three have ended.
+        p.churn_into(stop)
+        assert codes == [0, 0, 0]
+        owners = p.cluster.owners()
+        assert {owners[r][0] for r in p.names} == {second}, f"not handed over before the end: {owners}"
+        p.cluster.settle()
+        p.check(say, name, p.verdict(p.names, first), PLANNED_MS)
+        p.heal()
+        assert patient
+    # A ends; as soon as its routers have dialled it again, B ends.
+    p.begin()
+    p.generator.start_churn(RATE)
+    time.sleep(1)
+    p.fault_at = time.time()
+    p.cluster.nodes["A"].terminate()
+    p.cluster.nodes["A"].start()
+    wait_for(lambda: all(s.connected for s in p.generator.sessions("A")), 10, "routers dial A again")
+    time.sleep(0.3)
+    p.cluster.nodes["B"].terminate()
+    p.generator.stop_churn()
+    p.cluster.wait_owner(p.names, "A", 15)
+    p.cluster.settle(3.0)
+    p.check(say, "row 19 B ends inside A's dump", p.verdict(), duplicates=False)
+    p.cluster.heal()
+
+
+class Watch(threading.Thread):
+    """Reads rib_live all the time; notes when one of the rows that must stay is away or another."""
+
+    def __init__(self, cluster, table):
+        super().__init__(daemon=True)
+        self.cluster, self.table = cluster, table
+        self.away, self.polls, self._ended = [], 0, threading.Event()
+        self._db = None
+
+    def run(self):
+        import psycopg2
+        from verdict import RIB
+        from bmpgen import number_of
+        connection = psycopg2.connect(self.cluster.env["DATABASE_URL"])
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                while not self._ended.wait(0.02):
+                    cursor.execute(RIB)
+                    now = {(r, p, x): number_of(c[0]) for r, p, x, _, c in cursor.fetchall() if c}
+                    self.polls += 1
+                    bad = [(k, now.get(k)) for k, v in self.table.items() if now.get(k) != v]
+                    if bad and len(self.away) < 20:
+                        self.away.append((time.time(), len(bad), bad[0]))
+        finally:
+            connection.close()
+
+    def stop(self):
+        self._ended.set()
+        self.join(5)
+
+
+def test_row_31_router_reboots_with_one_peer_fewer(pair, say):
+    """The removed peer's rows go at `synced`; rows that stand since the dump are never away."""
+    p = pair()
+    p.begin()
+    p.generator.churn(2, RATE)
+    p.cluster.settle()
+    victim = p.generator.routers[0]
+    removed = list(victim.peers)[1]
+    stay = {k: v for k, v in p.generator.table().items() if k[:2] != (victim.name, removed)}
+    gone = {k for k in p.generator.table() if k[:2] == (victim.name, removed)}
+    assert gone and stay
+    watch = Watch(p.cluster, stay)
+    watch.start()
+    try:
+        time.sleep(0.5)
+        p.fault_at = time.time()
+        victim.reboot(remove=[removed])
+        wait_for(lambda: not gone & set(rib_of_database(p.cluster)), 20, "the removed peer's rows are gone", 0.1)
+        took = time.time() - p.fault_at
+        p.cluster.wait_synced(p.names)
+        p.cluster.settle()
+    finally:
+        watch.stop()
+    say(f"row 31: removed peer's rows gone after {took:.1f} s; {watch.polls} polls")
+    assert watch.polls > 20
+    assert not watch.away, f"rows that never changed were away: {watch.away[:3]}"
+    p.check(say, "row 31 reboot with one peer fewer", p.verdict(), duplicates=False)
+
+
+def test_row_31_take_over_blanks_nothing(pair, say):
+    """The same watch while a node dies and comes back: a refresh hides no row."""
+    p = pair()
+    p.gather("A")
+    p.begin()
+    watch = Watch(p.cluster, p.generator.table())
+    watch.start()
+    try:
+        time.sleep(0.5)
+        p.fault_at = p.cluster.nodes["A"].kill()
+        p.cluster.wait_owner(p.names, "B")
+        p.cluster.settle()
+        v = p.verdict(p.names, "A")
+        p.heal()
+        p.cluster.nodes["B"].arbiter.signal(34)
+        p.cluster.wait_owner(p.names, "A")
+        p.cluster.settle()
+    finally:
+        watch.stop()
+    assert watch.polls > 20 and not watch.away, f"{watch.polls} polls, away: {watch.away[:3]}"
+    p.check(say, "row 31 take-over, silent routers", v, CRASH_MS, duplicates=False)
+
+
+def test_row_32_router_clocks(pair, say):
+    """Router clocks an hour behind, and zero timestamps, with take-overs: the state is exact."""
+    p = pair(clock_mode=("-1h", "zero", "now"))
+    for node in ("A", "B"):
+        p.gather(node)
+        p.begin()
+        p.churn_into(p.cluster.nodes[node].kill)
+        p.cluster.wait_owner(p.names, p.other(node))
+        p.cluster.settle()
+        p.check(say, f"row 32 clocks -1 h and zero, kill {node}", p.verdict(p.names, node), CRASH_MS)
+        p.heal()
+        # The peer goes and comes back with times that do not rise.
+        router = p.generator.routers[0]
+        address = next(iter(router.peers))
+        p.begin()
+        router.peer_down(address)
+        p.cluster.settle(1.0)
+        assert not wrong_rows(p.cluster, p.generator.table())
+        router.peer_up(address)
+        for prefix in router.peers[address].prefixes:
+            p.generator.change(router, router.peers[address], prefix, announce=True)
+        p.cluster.settle(1.0)
+        p.check(say, "row 32 peer flap", p.verdict())
