@@ -14,7 +14,7 @@ namespace bmpha {
 // A 128-bit hash as it stands in records, Kafka keys and headers.
 struct Hash128 {
   std::array<std::uint8_t, 16> bytes{};
-  auto operator<=>(const Hash128&) const = default;
+  auto operator<=>(const Hash128&) const = default;  // NOLINT: clang-tidy 14 takes the comparison with 0 for a null
   bool is_zero() const { return *this == Hash128{}; }
 };
 
@@ -57,7 +57,7 @@ using RouterId = Hash128;
 struct SessionId {
   std::uint64_t recv_inc = 0;
   std::uint64_t number = 0;
-  auto operator<=>(const SessionId&) const = default;
+  auto operator<=>(const SessionId&) const = default;  // NOLINT: as above
   bool is_none() const { return recv_inc == 0 && number == 0; }
 };
 
