@@ -12,7 +12,7 @@ namespace bmpha::recv {
 struct Family {
   std::uint16_t afi = 0;
   std::uint8_t safi = 0;
-  auto operator<=>(const Family&) const = default;
+  auto operator<=>(const Family&) const = default;  // NOLINT(modernize-use-nullptr): false alarm of version 14
 };
 inline constexpr Family kIpv4Unicast{1, 1};
 inline constexpr Family kIpv6Unicast{2, 1};

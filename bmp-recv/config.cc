@@ -64,7 +64,8 @@ void add_options(Options& o, Config& c) {
   o.list("allow", &c.allow, "prefix that routers may connect from; none: any", check_prefix);
   o.text("gate-socket", &c.gate_socket, "where kafka-gate connects", check_endpoint);
   o.text("publish-socket", &c.publish_socket, "where records are published, lossy", check_endpoint);
-  o.bytes("ring-bytes", &c.ring_bytes, "limit of records that the gate has not released", 4 * 1024 * 1024);
+  o.bytes("ring-bytes", &c.ring_bytes, "limit of records that the gate has not released",
+          std::uint64_t{4} * 1024 * 1024);
   o.number("session-limit", &c.session_limit, "largest number of connections at once", 1, 100000);
   o.duration("handshake-timeout", &c.handshake_timeout, "time for a new connection's first message", Millis{100}, kDay);
   o.duration("idle-timeout", &c.idle_timeout, "close a session that sends nothing for this long; 0s: never", Millis{0},

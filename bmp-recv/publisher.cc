@@ -30,8 +30,8 @@ void Publisher::drain() {
     ByteReader r(frame.bytes());
     std::uint8_t subscribe = 0;
     if (!r.u8(subscribe)) continue;
-    std::string prefix(reinterpret_cast<const char*>(r.rest().data()), r.remaining());
-    if (subscribe == 1 && subscriptions_.size() < kMaxSubscriptions) subscriptions_.insert(std::move(prefix));
+    const std::string prefix(reinterpret_cast<const char*>(r.rest().data()), r.remaining());
+    if (subscribe == 1 && subscriptions_.size() < kMaxSubscriptions) subscriptions_.insert(prefix);
     if (subscribe == 0) subscriptions_.erase(prefix);
   }
 }

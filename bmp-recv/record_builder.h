@@ -52,7 +52,7 @@ class RowPool {
 };
 
 // At this size rows become a record even inside a read.
-inline constexpr std::size_t kFlushBytes = 256 * 1024;
+inline constexpr std::size_t kFlushBytes = std::size_t{256} * 1024;
 // A row is never larger: what an UPDATE of 64 KiB can say, with room to spare.
 inline constexpr std::size_t kMaxRowBytes = kMaxPayload - kFlushBytes - 1024;
 

@@ -6,7 +6,7 @@ namespace bmpha::recv {
 namespace {
 
 // Largest sum of rows that one UPDATE may turn into. A full extended message of honest routes stays far below.
-constexpr std::size_t kMaxUpdateText = 64 * 1024 * 1024;
+constexpr std::size_t kMaxUpdateText = std::size_t{64} * 1024 * 1024;
 
 // Room for the parts of a row that differ from row to row: action, sequence, hash, prefix, length, path identifier.
 constexpr std::size_t kRowOwn = 4 + kMaxNumberText + 1 + kHexText + kMaxIpText + 4 + 11;

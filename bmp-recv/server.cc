@@ -245,6 +245,7 @@ bool Server::process_frames(Connection& c, Bytes data, std::size_t& used) {
 
 void Server::bad_frame(Connection& c, FrameState state, std::uint64_t offset) {
   ++shared_.counters.bad_frames;
+  c.offset = offset;
   log_error("bad frame", kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("offset", offset),
             kv("reason", frame_error(state)));
   drop(c, fmt::format("bad frame at byte {}: {}", offset, frame_error(state)), false);

@@ -22,7 +22,7 @@ namespace bmpha::recv {
 
 class Server {
  public:
-  static constexpr std::size_t kReadSize = 256 * 1024;
+  static constexpr std::size_t kReadSize = std::size_t{256} * 1024;
   static constexpr Millis kTick{250};
   // Keepalive ends a dead session within 4 s; after this the older session counts as alive.
   static constexpr Millis kReplaceWait{5000};
