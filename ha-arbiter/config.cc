@@ -1,0 +1,99 @@
+#include "ha-arbiter/config.h"
+
+#include <fmt/format.h>
+
+#include "ha-arbiter/node_blob.h"
+
+namespace bmpha::arbiter {
+namespace {
+
+std::string check_id(const std::string& text) {
+  return is_node_id(text) ? std::string() : "expected 1 to 64 letters, digits or -._%+:@~";
+}
+std::string check_endpoint(const std::string& text) {
+  return text.starts_with("ipc://") || text.starts_with("tcp://") ? std::string()
+                                                                  : "expected ipc:///PATH or tcp://ADDRESS:PORT";
+}
+std::string check_url(const std::string& text) {
+  const auto address = parse_redis_url(text);
+  return address ? std::string() : address.error();
+}
+std::string check_path(const std::string& text) { return text.empty() ? "expected a path" : ""; }
+
+}  // namespace
+
+std::string check_timing(const Config& c) {
+  if (c.node.empty()) return "key node-name: missing; expected a name that no other node of the cluster has";
+  if (c.tick + 2 * c.redis_timeout > c.ttl)
+    return fmt::format("key ttl: {} ms is less than tick + 2 * redis-timeout = {} ms", c.ttl.count(),
+                       (c.tick + 2 * c.redis_timeout).count());
+  if (c.lease >= c.ttl)
+    return fmt::format("key lease: {} ms is not less than ttl = {} ms", c.lease.count(), c.ttl.count());
+  if (c.lease <= c.tick)
+    return fmt::format("key lease: {} ms is not more than tick = {} ms", c.lease.count(), c.tick.count());
+  if (c.retain < 2 * c.hold + c.tick + c.redis_timeout)
+    return fmt::format("key retain: {} ms is less than 2 * hold + tick + redis-timeout = {} ms", c.retain.count(),
+                       (2 * c.hold + c.tick + c.redis_timeout).count());
+  if (c.down_delay < c.stale_delay)
+    return fmt::format("key router-down-delay: {} ms is less than router-stale-delay = {} ms", c.down_delay.count(),
+                       c.stale_delay.count());
+  return {};
+}
+
+void add_options(Options& o, Config& c) {
+  constexpr Millis kDay{86'400'000};
+  constexpr Millis kMinute{60'000};
+  o.text("node-name", &c.node, "name of this node, unique in the cluster", check_id);
+  o.text("cluster-name", &c.cluster_name, "name of the cluster", check_id);
+  o.number("cluster-id", &c.cluster_id, "number of the cluster", 0, UINT32_MAX);
+  o.text("redis-url", &c.redis_url, "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N]", check_url);
+  o.secret("redis-password", &c.redis_password, "password for Redis, in place of one in redis-url");
+  o.flag("standalone", &c.standalone, "single node without Redis: every router is active");
+  o.text("status-socket", &c.status_socket, "where kafka-gate publishes its state", check_endpoint);
+  o.text("roles-socket", &c.roles_socket, "where the roles are published", check_endpoint);
+  o.text("state-file", &c.state_file, "file for the highest epoch and the gen", check_path);
+  o.text("dump-file", &c.dump_file, "file for the state dump on SIGUSR1; empty: one line on stdout");
+  o.duration("tick", &c.tick, "time between two exchanges with Redis", Millis{50}, kMinute);
+  o.duration("redis-timeout", &c.redis_timeout, "deadline of one exchange with Redis", Millis{20}, kMinute);
+  o.duration("ttl", &c.ttl, "silence after which another node is dead, or Redis unreachable", Millis{200}, kMinute);
+  o.duration("hold", &c.hold, "largest difference in time at which two nodes read the same change", Millis{0}, kDay);
+  o.duration("retain", &c.retain, "as kafka-gate's: what it keeps behind the owner's progress", Millis{0}, kDay);
+  o.duration("lease", &c.lease, "kafka-gate stops sending when it has heard nothing for this long", Millis{100},
+             kMinute);
+  o.duration("router-stale-delay", &c.stale_delay, "a router without a session anywhere is stale after this", Millis{0},
+             kDay);
+  o.duration("router-down-delay", &c.down_delay, "... and down after this", Millis{0}, kDay);
+  o.duration("stall-timeout", &c.stall_timeout, "a session silent for this long while another node's reads is stalled",
+             Millis{1000}, kDay);
+  o.cross_check([&c] { return check_timing(c); });
+}
+
+DeciderSettings decider_settings(const Config& c, std::uint64_t inc) {
+  DeciderSettings s;
+  s.node = c.node;
+  s.inc = inc;
+  s.tick = c.tick;
+  s.redis_timeout = c.redis_timeout;
+  s.ttl = c.ttl;
+  s.margin = c.hold;
+  s.retain = c.retain;
+  s.lease = c.lease;
+  s.stale_delay = c.stale_delay;
+  s.down_delay = c.down_delay;
+  s.stall_timeout = c.stall_timeout;
+  return s;
+}
+
+RedisSettings redis_settings(const Config& c) {
+  RedisSettings s;
+  if (auto address = parse_redis_url(c.redis_url)) s.address = address.value();
+  if (!c.redis_password.empty()) s.address.password = c.redis_password;
+  s.cluster_name = c.cluster_name;
+  s.cluster_id = c.cluster_id;
+  s.node = c.node;
+  s.timeout = c.redis_timeout;
+  s.ttl = c.ttl;
+  return s;
+}
+
+}  // namespace bmpha::arbiter

@@ -1,0 +1,338 @@
+// The decision: which of the routers that this node has it forwards, and under which claim (rules A4.1 to A4.9 of the
+// protocol).
+//
+// Use: feed it the gate's table, readings of Redis, results of claims, commands and the time; call decide() after each
+// input and at every tick. It answers with the ROLES table for the gate, the claims to attempt and what to log.
+//
+// Implementation: pure and deterministic. No I/O, no clock, no randomness; copyable, so that a test can explore it.
+// One small state per router; each rule is a function of its own in decider_rules.cc. Inputs: decider.cc. What leaves
+// (the node's blob, ROLES): decider_output.cc.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/role.h"
+#include "ha-arbiter/cluster.h"
+
+namespace bmpha::arbiter {
+
+struct DeciderSettings {
+  std::string node;
+  std::uint64_t inc = 0;  // of this process
+  Nanos tick = Millis(500);
+  Nanos redis_timeout = Millis(400);
+  Nanos ttl = Millis(2000);
+  Nanos margin = Millis(2000);
+  Nanos retain = Millis(5000);
+  Nanos lease = Millis(1500);
+  Nanos stale_delay = Millis(10'000);
+  Nanos down_delay = Millis(900'000);
+  Nanos stall_timeout = Millis(30'000);
+  Nanos gate_silent = Millis(1500);
+  Nanos release_wait = Millis(1500);  // kafka-gate waits that long for records in flight
+};
+
+// What outlives the process (state_file.h).
+struct Persisted {
+  std::uint64_t epoch = 0;  // highest ever seen
+  std::uint64_t gen = 0;    // 0: never ran here
+  bool unsettled = false;   // records may have been sent under `gen` that no claim has settled yet
+  bool operator==(const Persisted&) const = default;
+};
+
+enum class Command : std::uint8_t { kRestamp, kForceActive, kForceStandby, kAutomatic, kLeave };
+enum class Mode : std::uint8_t { kAutomatic, kForcedActive, kForcedStandby };
+const char* mode_name(Mode m);
+
+// Claims of one decision, made in one step.
+struct ClaimBatch {
+  struct Item {
+    RouterId router;
+    std::string expected;  // value in the own-hash as last read; empty: absent
+    std::uint64_t epoch = 0;
+    RouterEntry won, lost;  // how the blob shows the router
+  };
+  NodeBlob base;  // without the claimed routers
+  std::vector<Item> items;
+};
+
+struct Event {
+  LogLevel level = LogLevel::kInfo;
+  std::string what;
+  RouterId router;  // zero: concerns the node
+  std::string name;
+  std::string why;
+  std::uint64_t epoch = 0;  // 0: none
+};
+
+struct Decision {
+  std::optional<Roles> roles;  // none: say nothing to the gate
+  std::optional<ClaimBatch> claims;
+  std::vector<std::pair<RouterId, std::string>> forget;  // owners to remove, with the expected value
+  std::vector<Event> events;
+  bool tick_soon = false;  // others should hear of this before the next regular tick
+};
+
+// Another node as this one sees it.
+struct NodeView {
+  struct Router {
+    RouterEntry entry;
+    std::optional<BootTime> w;          // on this host's clock
+    std::optional<BootTime> last_read;  // likewise
+  };
+  NodeBlob blob;
+  bool readable = false;  // its blob could be decoded
+  bool present = false;   // its key exists
+  std::int64_t pub_ms = 0;
+  BootTime advanced;  // when its tick last rose, on this host's clock
+  std::map<RouterId, Router> routers;
+};
+
+// One router here.
+struct RouterState {
+  RouterId router;
+  std::string name;
+  // Health (A4.1)
+  Hold hold = Hold::kNone;
+  std::uint8_t cls = 3;
+  bool stalled = false;
+  SessionId session_seen;  // the session that `since` belongs to
+  std::uint64_t since = 0;
+  std::uint64_t max_since = 0;  // largest seen anywhere
+  BootTime read_baseline;       // last_read while the dump went on
+  BootTime last_read;
+  std::optional<BootTime> behind_since;  // another node reads on since then
+  bool fresh_gate = false;               // kafka-gate restarted; what it holds has not been checked yet
+  // The claim being served, or the last one
+  Role role = Role::kStandby;
+  bool solo = false;       // taken, or kept, without Redis; not yet re-asserted
+  bool solo_sent = false;  // likewise, and stays until the gen is settled
+  bool unclean = false;
+  std::uint64_t epoch = 0;
+  SessionId session;
+  bool claimed_up = false;  // the session was up when it was claimed
+  BootTime start;           // zero: everything held
+  std::vector<SettledGen> settles;
+  std::map<std::string, std::uint64_t> handled;  // gens settled by this claim
+  std::optional<BootTime> w;                     // delivered watermark under `epoch`
+  std::optional<BootTime> w_sent;                // as in the blob on its way
+  std::optional<BootTime> w_confirmed;           // as Redis has it
+  BootTime released_at;
+  // Trimming
+  std::optional<BootTime> cover;  // last one given, or W at the release (F2)
+  bool cover_now = false;         // may be given now
+  // Nobody has it (A4.9)
+  Emit emit = Emit::kNone;
+  std::optional<BootTime> unheld_since;
+  SessionId reset;  // bmp-recv is asked to close this session
+  // For people
+  std::optional<BootTime> changed_at;
+  std::string why;
+};
+
+class Decider {
+ public:
+  Decider(DeciderSettings settings, const Persisted& persisted, BootTime now, std::int64_t wall_ms);
+
+  // --- inputs
+  // The regular tick is due now.
+  void begin_tick(BootTime now);
+  // The store was asked who uses this node's name: nobody (none), or an earlier process that is gone and left this
+  // blob. Before this call nothing is decided, except that Redis stays unreachable.
+  void join(const NodeReading* left_behind, std::int64_t redis_ms, BootTime at, BootTime now);
+  // True: something changed that deserves a decision at once.
+  bool gate(const GateStatus& status, BootTime now);
+  void observe(const Observation& reading, BootTime now);
+  void claims_answered(const std::vector<bool>& won, std::int64_t redis_ms, BootTime now);
+  void claims_failed(BootTime now);  // no answer: they may have been made or not
+  void command(Command command, BootTime now);
+  void set_delays(Nanos stale, Nanos down, Nanos stall) {
+    s_.stale_delay = stale;
+    s_.down_delay = down;
+    s_.stall_timeout = stall;
+  }
+
+  // --- outputs
+  Decision decide(BootTime now);
+  // The blob to write now; each call counts a tick.
+  NodeBlob blob(BootTime now);
+  // Estimate of Redis' time, 0 when it was never read.
+  std::int64_t redis_ms(BootTime now) const;
+  // To be stored before anything else of a decision takes effect.
+  Persisted persisted() const { return {highest_epoch_, gen_, unsettled_}; }
+  // After Command::kLeave: others own what this node owned, or nobody else can.
+  bool may_exit(BootTime now) const;
+  // The last table: nothing is active.
+  Roles farewell(BootTime now);
+
+  // --- for people and tests
+  const DeciderSettings& settings() const { return s_; }
+  const std::map<RouterId, RouterState>& routers() const { return routers_; }
+  const std::map<std::string, NodeView>& nodes() const { return nodes_; }
+  const std::map<RouterId, OwnEntry>& owners() const { return own_; }
+  const GateStatus& gate_status() const { return status_; }
+  const GateRouter* row(const RouterId& router) const;
+  bool is_live(const NodeView& v, BootTime now) const;
+  bool has_joined() const { return joined_; }
+  bool is_solo() const { return solo_; }
+  bool is_leaving() const { return leaving_; }
+  bool gate_is_silent(BootTime now) const;
+  bool claims_pending() const { return !pending_.empty(); }
+  Mode mode() const { return mode_; }
+  std::uint64_t gen() const { return gen_; }
+  Nanos lateness() const { return lateness_; }
+
+ private:
+  struct Pending {
+    RouterId router;
+    std::string expected;
+    std::uint64_t epoch = 0;
+    BootTime start;
+    std::optional<BootTime> w;
+    SessionId session;
+    bool up = false;
+    Emit emit = Emit::kNone;
+    std::vector<SettledGen> settles;
+    std::map<std::string, std::uint64_t> handled;
+    std::string why;
+  };
+  struct LostClaim {
+    std::uint64_t epoch = 0;
+    std::optional<BootTime> w;
+  };
+  // Where a claim made now would begin.
+  struct StartPoint {
+    BootTime at;              // zero: everything held
+    bool everything = false;  // W is not known
+    bool held = true;         // what is held reaches back to it
+  };
+  struct Rank {
+    bool unforced = true;
+    std::uint8_t cls = 3;
+    bool torn = false;
+    std::uint64_t since = 0;
+    std::string id;
+    auto operator<=>(const Rank&) const = default;
+  };
+
+  // decider.cc
+  void awake(BootTime now);
+  void hang(const std::string& why, BootTime now);
+  void read_node(const std::string& id, const NodeReading& reading, const Observation& o);
+  void confirm_own();
+  void take_back(const NodeBlob& blob, BootTime pub_at);
+  bool apply_gate_rows(const GateStatus& status, BootTime now);
+  void won(const Pending& p, BootTime now);
+  RouterState& state(const RouterId& router);
+  std::uint64_t new_since(RouterState& st, BootTime now);
+  void restamp(RouterState& st, BootTime now) { st.since = new_since(st, now); }
+
+  // decider_rules.cc
+  bool is_quiet(BootTime now) const;
+  void refresh(BootTime now);
+  void note_session(RouterState& st, BootTime now);
+  void note_watermark(RouterState& st);
+  void adopt_lost_claim(RouterState& st);
+  void finish_release(RouterState& st, BootTime now);
+  void classify(RouterState& st, BootTime now);
+  bool is_node_sick(BootTime now) const;
+  bool is_torn(const RouterState& st, BootTime now) const;
+  bool is_gate_behind(RouterState& st) const;
+  bool is_in_dump(const RouterState& st, BootTime now) const;
+  bool is_stalled(RouterState& st, BootTime now);
+  Rank my_rank(const RouterState& st) const;
+  static Rank rank_of(const NodeView& v, const NodeView::Router& r);
+  bool should_own(const RouterState& st, BootTime now) const;
+  bool is_session_lost(const RouterState& st, BootTime now) const;
+  bool is_superseded(const RouterState& st) const;
+  bool is_other_active(const RouterState& st, BootTime now) const;
+  bool needs_own_gen(const RouterState& st) const;
+  bool needs_reassert(const RouterState& st, BootTime now) const;
+  bool is_unhandled(const RouterState& st, const NodeView& v, BootTime now) const;
+  bool is_last_owner(const RouterState& st) const;
+  StartPoint start_point(const RouterState& st, BootTime now) const;
+  bool has_whole_dump(const RouterState& st) const;
+  void decide_router(RouterState& st, bool fresh, BootTime now);
+  void decide_unheld(RouterState& st, bool fresh, BootTime now, Decision& d);
+  bool is_held_by_anyone(const RouterState& st, BootTime now) const;
+  bool is_emitter(const RouterState& st, BootTime now) const;
+  void serve_solo(RouterState& st, BootTime now);
+  void go_solo(BootTime now);
+  void release(RouterState& st, const std::string& why, BootTime now);
+  void released(RouterState& st, bool unclean, BootTime now);
+  void claim(RouterState& st, const std::string& why, BootTime now);
+  void add_claim(Pending p, RouterState& st, BootTime now);
+  void settle_quietly(BootTime now);
+  void echo_gens(BootTime now);
+  void watch_forced(BootTime now);
+  void forget_unused();
+  Nanos since_observed(BootTime now) const { return now - last_ok_; }
+
+  // decider_output.cc
+  Roles roles(BootTime now);
+  RoleRouter role_row(RouterState& st, BootTime now);
+  std::optional<BootTime> standby_cover(RouterState& st, BootTime now);
+  std::optional<BootTime> owner_cover(const RouterState& st, BootTime now) const;
+  bool may_trim(BootTime now) const;
+  RouterEntry entry(const RouterState& st, BootTime now) const;
+  NodeBlob blob_head(BootTime now);
+  bool is_shown(const RouterState& st) const;
+  ClaimBatch claim_batch(BootTime now);
+
+  void note(LogLevel level, const std::string& what, const std::string& why) {
+    events_.push_back({level, what, {}, {}, why, 0});
+  }
+  void note(LogLevel level, const std::string& what, const RouterState& st, const std::string& why) {
+    events_.push_back({level, what, st.router, st.name, why, st.epoch});
+  }
+
+  DeciderSettings s_;
+  std::map<RouterId, RouterState> routers_;
+  // The cluster
+  std::map<std::string, NodeView> nodes_;  // without this one
+  std::map<RouterId, OwnEntry> own_;
+  std::int64_t redis_ms_ = 0;
+  BootTime redis_at_;
+  BootTime last_ok_;
+  bool ever_ok_ = false;   // Redis' time is known
+  bool observed_ = false;  // the cluster was read
+  bool fresh_ = false;     // a reading came that no decision has used yet
+  std::vector<Pending> pending_;
+  std::map<RouterId, LostClaim> lost_;
+  // The gate
+  GateStatus status_;
+  bool gate_known_ = false;
+  BootTime gate_changed_;
+  bool gate_waits_ = false;  // a restarted gate has not met bmp-recv yet: its rows say nothing
+  std::map<RouterId, GateRouter> rows_;
+  // This node
+  BootTime started_;
+  std::int64_t wall_ms_ = 0;
+  BootTime awake_at_;
+  std::optional<BootTime> last_tick_;
+  Nanos lateness_{0};
+  bool joined_ = false;
+  bool hung_ = false;  // until the next reading
+  bool solo_ = false;
+  bool leaving_ = false;
+  Mode mode_ = Mode::kAutomatic;
+  bool all_forced_ = false;
+  std::uint64_t tick_no_ = 0;
+  std::uint64_t roles_no_ = 0;
+  std::uint64_t highest_epoch_ = 0;
+  Persisted initial_;
+  std::uint64_t gen_ = 0;
+  bool unsettled_ = false;
+  std::map<std::string, std::uint64_t> seen_;
+  std::vector<Event> events_;
+  bool tick_soon_ = false;
+};
+
+}  // namespace bmpha::arbiter

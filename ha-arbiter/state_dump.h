@@ -1,0 +1,25 @@
+// The state as JSON (USR1). The only file pair that includes nlohmann-json.
+#pragma once
+
+#include <string>
+
+#include "common/clock.h"
+#include "common/result.h"
+#include "ha-arbiter/config.h"
+#include "ha-arbiter/decider.h"
+
+namespace bmpha::arbiter {
+
+// What the wiring knows beside the decider.
+struct DumpFacts {
+  std::string redis = "ok";  // or why it is not reachable; "standalone"
+  std::uint64_t malformed = 0;
+  std::uint64_t gate_malformed = 0;
+  std::uint64_t ticks = 0, failed_ticks = 0, claims = 0, switches = 0;
+};
+
+std::string state_json(const Decider& decider, const Config& config, const DumpFacts& facts, BootTime now);
+// Replaces the file atomically; empty path: one line on stdout.
+Status write_dump(const std::string& path, const std::string& json);
+
+}  // namespace bmpha::arbiter
