@@ -44,11 +44,11 @@ class Run:
 RUN = Run()
 
 
-def play(function, servers, name):
+def play(function, servers, name, parameters):
     """A scenario in its lab; the report is the lab's notes."""
     lab = Lab(servers, name)
     try:
-        function(lab)
+        function(lab, **parameters)
     except BaseException as e:
         e.report = lab.logs()
         raise
@@ -76,7 +76,8 @@ def pytest_collection_finish(session):
     for item in scenarios:
         if servers.broker == "embedded" and item.get_closest_marker("loss"):
             continue
-        RUN.futures[item.nodeid] = RUN.pool.submit(play, item.function, servers, item.name)
+        RUN.futures[item.nodeid] = RUN.pool.submit(play, item.function, servers, item.name,
+                                                   getattr(getattr(item, "callspec", None), "params", {}))
 
 
 @pytest.hookimpl(tryfirst=True)

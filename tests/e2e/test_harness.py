@@ -215,7 +215,7 @@ def test_a_reboot_with_one_peer_fewer_leaves_it_out_of_the_dump(play, sinks):
     generator.reboot(remove_peer=0)
     time.sleep(0.6)
     table, _ = table_of(sinks["A"].streams[1])
-    assert table == truth(generator) and all(peer == wire.sixteen("2001:db8:0::2") for peer, _, _ in table)
+    assert table == truth(generator) and all(peer == wire.sixteen("2001:db8:1::2") for peer, _, _ in table)
 
 
 def test_the_number_of_a_change_is_found_among_other_communities():

@@ -273,7 +273,7 @@ class Generator:
     def _add_router(self, name, index, nodes, peers):
         addresses = []
         for p in range(peers):
-            ip = f"2001:db8:{index:x}::{p + 1:x}" if p % 2 else f"198.18.{index}.{p + 1}"
+            ip = f"2001:db8:{index + 1:x}::{p + 1:x}" if p % 2 else f"198.18.{index}.{p + 1}"
             addresses.append(wire.PeerAddress(ip, 4200000100 + p if p % 3 == 2 else 65001 + p, f"10.255.{index}.{p + 1}"))
         views = [(wire.PRE, wire.POST) if p == 1 else (wire.PRE,) for p in range(peers)]
         router = Router(self, index, name, addresses, views)

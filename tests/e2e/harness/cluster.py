@@ -102,13 +102,14 @@ class Process:
         self.name, self.argv, self.log_path, self.env = name, [str(a) for a in argv], Path(log), env
         self._popen = None
         self.started = 0.0
+        self.stopped = False  # by SIGSTOP
 
     def start(self):
         assert not self.alive(), f"{self.name} runs"
         with open(self.log_path, "ab") as log:
             self._popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                            env=tool_environment(self.env), start_new_session=True)
-        self.started = time.monotonic()
+        self.started, self.stopped = time.monotonic(), False
         return self
 
     @property
@@ -122,9 +123,25 @@ class Process:
     def alive(self):
         return self._popen is not None and self._popen.poll() is None
 
+    def answers(self):
+        return self.alive() and not self.stopped
+
     def signal(self, number):
         assert self.alive(), f"{self.name} does not run: {self.tail()}"
+        if number not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT):
+            # Until the program has come to its first lines, a signal would just end it.
+            wait_for(f"{self.name} takes signals", 5, lambda: not self.alive() or self._takes(number), every=0.005)
         os.kill(self._popen.pid, number)
+        if number in (signal.SIGSTOP, signal.SIGCONT):
+            self.stopped = number == signal.SIGSTOP
+
+    def _takes(self, number):
+        """Does the process block or catch this signal?"""
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{self._popen.pid}/status").read_text().splitlines():
+                if line.startswith(("SigBlk:", "SigCgt:")) and int(line.split()[1], 16) >> (number - 1) & 1:
+                    return True
+        return False
 
     def kill(self):
         """SIGKILL and reaped."""

@@ -1,5 +1,6 @@
 """What stands in Kafka: every record with its `bmpha` header (common/KAFKA_HEADER.md) and its route rows."""
 import struct
+import time
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
@@ -73,12 +74,20 @@ class KafkaLog:
         self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "bmpha-e2e-log", "enable.auto.commit": False,
                                    "auto.offset.reset": "earliest", "enable.partition.eof": True,
                                    "fetch.wait.max.ms": 20})
-        metadata = self._consumer.list_topics(topic, 10).topics[topic]
-        assert metadata.error is None, metadata.error
-        self.partitions = sorted(metadata.partitions)
+        self.partitions = self._find_partitions()
         self.records = {p: [] for p in self.partitions}
         self.foreign = 0
         self._next = dict.fromkeys(self.partitions, 0)
+
+    def _find_partitions(self, seconds=10):
+        """A topic that was just created is not known everywhere at once."""
+        deadline = time.monotonic() + seconds
+        while True:
+            metadata = self._consumer.list_topics(self._topic, 10).topics[self._topic]
+            if metadata.error is None and metadata.partitions:
+                return sorted(metadata.partitions)
+            assert time.monotonic() < deadline, metadata.error
+            time.sleep(0.05)
 
     def ends(self):
         return {p: self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), timeout=10)[1]

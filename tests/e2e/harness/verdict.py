@@ -117,8 +117,8 @@ def duplicates(records):
 
 
 def late_records(records):
-    """How many records stand behind a `run` of a higher epoch in their partition: what a sink must fence."""
-    marks, late = defaultdict(int), 0
+    """Records that stand behind a `run` of a higher epoch in their partition: what a sink must fence."""
+    marks, late = defaultdict(int), []
     for r in records:  # partition after partition, in offset order
         key = r.partition, r.header.router
         if r.header.solo:
@@ -126,7 +126,7 @@ def late_records(records):
         if r.header.kind == "run":
             marks[key] = max(marks[key], r.header.epoch)
         elif r.header.epoch < marks[key]:
-            late += 1
+            late.append(r)
     return late
 
 
@@ -170,24 +170,28 @@ def router_hashes(records):
 
 
 def switches(records, after):
-    """router name -> (node, seconds from `after` to the first run of the first claim after it)."""
+    """Claims made after that time: (moved, again), each router name -> (node, seconds from `after` to its first run). A
+    claim by the node that had the router before moves nothing."""
     by_hash = {h: n for n, h in router_hashes(records).items()}
-    found = {}
-    for (router, _epoch), (node, when) in sorted(claims(records).items(), key=lambda i: i[1][1]):
+    moved, again, owner = {}, {}, {}
+    for (router, _epoch), (node, when) in sorted(claims(records).items(), key=lambda i: i[0][1]):
         name = by_hash.get(router, router)
-        if when > after and name not in found:
-            found[name] = node, when - after
-    return found
+        if when > after:
+            (again if owner.get(name) == node else moved).setdefault(name, (node, when - after))
+        owner[name] = node
+    return moved, again
 
 
 def wait_for_owners(cluster, generator, wanted=None, seconds=15, collector=True):
     """Waits until every router has exactly one active gate, which is the owner in Redis; `wanted`: router name -> node.
     Returns router name -> node."""
+    last = ["not asked yet"]
+
     def look():
         owners, problems = {}, []
         for node in cluster.nodes.values():
-            if not node.gate.alive():
-                continue
+            if not node.gate.answers() or not node.arbiter.answers():
+                continue  # a gate without an arbiter keeps its role but may not send
             for router in node.gate.state()["routers"]:
                 if router["role"] != "standby":
                     if router["name"] in owners:
@@ -196,12 +200,12 @@ def wait_for_owners(cluster, generator, wanted=None, seconds=15, collector=True)
         names = {r.name for r in generator.routers}
         missing = names - owners.keys()
         different = {n: owners.get(n) for n, w in (wanted or {}).items() if owners.get(n) != w}
-        look.last = f"problems {problems}, nobody owns {sorted(missing)}, not as wanted: {different}"
+        last[0] = f"problems {problems}, nobody owns {sorted(missing)}, not as wanted: {different}"
         return owners if not problems and not missing and not different else None
     try:
         return wait_for("owners", seconds, look, every=0.1)
     except AssertionError:
-        raise AssertionError(f"owners not as expected within {seconds} s: {look.last}") from None
+        raise AssertionError(f"owners not as expected within {seconds} s: {last[0]}") from None
 
 
 def judge(cluster, generator, sink, doomed=(), quiet=3.0, seconds=60, since=0.0):
@@ -216,8 +220,10 @@ def judge(cluster, generator, sink, doomed=(), quiet=3.0, seconds=60, since=0.0)
     v.duplicates = duplicates(records)
     v.sent = generator.number
     v.rows = sum(len(r.routes()) for r in records)
-    v.fenced = late_records(records)
+    late = late_records(records)
+    v.fenced = len(late)
+    kinds = Counter(f"{r.header.kind} of {r.header.node}" for r in late)
     v.sample = [f"lost {n}: {lost[n].router} {lost[n].key}" for n in v.lost[:5]]
     v.sample += [f"wrong {k}: should be {w}, is {f}" for k, w, f in v.wrong[:5]]
-    cluster.lab.note(v.text())
+    cluster.lab.note(v.text() + "".join(f", late {k}: {n}" for k, n in sorted(kinds.items())))
     return v
