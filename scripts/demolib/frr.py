@@ -7,16 +7,19 @@ import time
 
 BGPD = "/usr/lib/frr/bgpd"
 LOCAL_AS = 65001
+MARK = (65001, 1)
 
 # Both retry times must be given, or bgpd refuses `bmp connect` without a word. Pre-policy needs the inbound tables.
+# The policy gives some routes a community and does nothing else, since FRR 8 is no witness then: a denied route is in
+# its pre-policy table but reported as withdrawn, and `received-routes` shows other attributes as the policy made them.
 CONFIG = """\
 hostname demo-router
 log file {dir}/bgpd.log errors
-ip prefix-list DENIED seq 5 permit {denied} le 32
-route-map IN deny 10
- match ip address prefix-list DENIED
+ip prefix-list MARKED seq 5 permit {marked} le 32
+route-map IN permit 10
+ match ip address prefix-list MARKED
+ set community {mark} additive
 route-map IN permit 20
- set community 65001:1 additive
 router bgp {asn}
  bgp router-id 127.0.0.1
  no bgp ebgp-requires-policy
@@ -47,14 +50,14 @@ TARGET = """\
 
 
 class Frr:
-    """neighbors: {address: AS}; targets: {name: BMP port}; denied: what the inbound policy refuses."""
+    """neighbors: {address: AS}; targets: {name: BMP port}; marked: prefixes that the inbound policy gives the community MARK."""
 
-    def __init__(self, directory, bgp_port, neighbors, targets, denied):
+    def __init__(self, directory, bgp_port, neighbors, targets, marked):
         self._dir, self.bgp_port, self._neighbors = directory, bgp_port, neighbors
         os.makedirs(directory, exist_ok=True)
         activate = [f"  neighbor {a} activate\n  neighbor {a} soft-reconfiguration inbound" for a in neighbors]
         text = CONFIG.format(
-            dir=directory, asn=LOCAL_AS, denied=denied,
+            dir=directory, asn=LOCAL_AS, marked=marked, mark="%d:%d" % MARK,
             neighbors="\n".join(NEIGHBOR.format(addr=a, asn=asn) for a, asn in neighbors.items()),
             activate4="\n".join(f"{line}\n  neighbor {a} route-map IN in" for line, a in zip(activate, neighbors)),
             activate6="\n".join(activate),
@@ -100,24 +103,34 @@ class Frr:
         return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else None
 
     def routes(self):
-        """{(view, peer, prefix): (next hop, AS path, MED)} of pre-policy (received) and post-policy (accepted)."""
+        """{(view, peer, prefix): (next hop, AS path, MED, has MARK)}, pre-policy (received) and post-policy (accepted)."""
         out = {}
         for family in ("ipv4", "ipv6"):
             for peer in self._neighbors:
                 table = self._vty(f"show bgp {family} unicast neighbors {peer} received-routes json") or {}
                 for prefix, route in (table.get("receivedRoutes") or {}).items():
-                    out["pre", peer, _network(prefix)] = _row(route, route["nextHop" if "nextHop" in route else "nextHopGlobal"])
-            table = self._vty(f"show bgp {family} unicast json") or {}
-            for prefix, paths in (table.get("routes") or {}).items():
-                for path in paths:
-                    hops = {h["ip"] for h in path["nexthops"] if h.get("scope", "global") == "global"}
-                    out["post", path["peerId"], _network(prefix)] = _row(path, sorted(hops)[0])
+                    next_hop = route["nextHop" if "nextHop" in route else "nextHopGlobal"]
+                    out["pre", peer, _network(prefix)] = _row(route, next_hop, False)
+            marked = set(self._accepted(family, "community %d:%d" % MARK))
+            for key, (path, next_hop) in self._accepted(family).items():
+                out["post", *key] = _row(path, next_hop, key in marked)
         return out
+
+    def _accepted(self, family, which=""):
+        """{(peer, prefix): (path, next hop)} of the table behind the policy."""
+        table = self._vty(f"show bgp {family} unicast {which} json") or {}
+        return {(path["peerId"], _network(prefix)): (path, _global(path["nexthops"]))
+                for prefix, paths in (table.get("routes") or {}).items() for path in paths}
 
 
 def _network(text):
     return str(ipaddress.ip_network(text))
 
 
-def _row(route, next_hop):
-    return (str(ipaddress.ip_address(next_hop)), tuple(int(a) for a in route["path"].split()), route.get("metric", 0))
+def _global(next_hops):
+    return next(h["ip"] for h in next_hops if h.get("scope", "global") == "global")
+
+
+def _row(route, next_hop, marked):
+    path = tuple(int(a) for a in route["path"].split())
+    return (str(ipaddress.ip_address(next_hop)), path, route.get("metric", 0), marked)

@@ -1,9 +1,10 @@
 """What stands in Kafka: records with their `bmpha` header (common/KAFKA_HEADER.md) and their route rows."""
 import struct
+import time
 from collections import Counter
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 KINDS = {3: "router", 4: "peer", 5: "attributes", 6: "routes", 7: "stat", 8: "eor", 9: "raw", 10: "synced", 11: "run",
          12: "stale", 13: "down", 14: "collector"}
@@ -63,8 +64,17 @@ class KafkaLog:
 
     def ends(self):
         """The next offset of every partition."""
-        return {p: self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), timeout=10)[1]
-                for p in self._partitions}
+        return {p: self._end(p) for p in self._partitions}
+
+    def _end(self, partition):
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)[1]
+            except KafkaException:  # a topic that was just created may have no leader yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def read(self, starts):
         """All records from these offsets up to now, in partition order."""
@@ -99,6 +109,7 @@ class Switch:
     epoch: int
     duplicates: int  # changes of routes that the successor replayed although the old owner had delivered them
     allowed: int  # changes that the old owner delivered within the window before its death
+    oldest_ms: int  # how long before its death the old owner had read the oldest of the duplicates
 
 
 def judge_switch(records, router, old_node, killed_at, window):
@@ -108,7 +119,7 @@ def judge_switch(records, router, old_node, killed_at, window):
     if not runs:
         return None
     first = min(runs, key=lambda r: r.timestamp_ms)
-    delivered, recent, replayed = Counter(), 0, Counter()
+    delivered, read_us, recent, replayed = Counter(), {}, 0, Counter()
     for record in records:
         header = record.header
         if header.router != router:
@@ -116,7 +127,10 @@ def judge_switch(records, router, old_node, killed_at, window):
         if header.node == old_node and header.epoch < first.header.epoch:
             for identity in record.route_identities():
                 delivered[identity] += 1
+                read_us[identity] = header.read_us
                 recent += header.read_us >= (killed_at - window) * 1e6
         elif header.replay and header.epoch >= first.header.epoch:
             replayed.update(record.route_identities())
-    return Switch(first.timestamp_ms, first.header.epoch, (delivered & replayed).total(), recent)
+    duplicates = delivered & replayed
+    oldest = min((read_us[identity] for identity in duplicates), default=killed_at * 1e6)
+    return Switch(first.timestamp_ms, first.header.epoch, duplicates.total(), recent, round(killed_at * 1000 - oldest / 1000))
