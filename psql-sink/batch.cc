@@ -252,9 +252,9 @@ const char* BatchBuilder::peer(const Context& c, std::string_view row) {
     update.clear_stale = true;
     update.stale_at.reset();
   }
-  PeerInfo& info = batch_.peer_infos[index];
+  PeerInfo& info = batch_.peer_infos.emplace_back();
+  info.peer = index;
   info.action = r.action;
-  info.columns.clear();
   for (std::size_t n = 0; n < kPeerColumns; ++n) info.columns.push_back(clean_text(r.columns[n], kMaxCapabilities));
   const auto number = [](std::string_view text) {
     std::uint64_t v = 0;

@@ -83,10 +83,11 @@ struct RouteEvent {
   std::int32_t live_epoch = 0;  // at this event; after stamp(): at the key's first event
 
   // Set by stamp().
-  bool first = false;  // the key's first event: compared with the row in the table
-  bool last = false;   // the key's last event: becomes the row
-  bool log = false;    // history; of first events the database decides
-  bool risen = false;  // last events: came alive at first_ts_us, behind the key's first event
+  bool first = false;          // the key's first event: compared with the row in the table
+  bool last = false;           // the key's last event: becomes the row
+  bool log = false;            // history; of first events the database decides
+  std::int32_t row_epoch = 0;  // of the row: later repetitions that were folded into this event moved it on
+  bool risen = false;          // last events: came alive at first_ts_us, behind the key's first event
   std::int64_t first_ts_us = 0;
 };
 
@@ -98,8 +99,9 @@ struct PeerUpdate {
   std::optional<bool> loc_rib;
 };
 
-// Descriptive columns of a `peer` row, cleaned. The last row of a batch counts.
+// Descriptive columns of a `peer` row, cleaned. Applied in order: each kind of row fills columns of its own.
 struct PeerInfo {
+  std::uint32_t peer = 0;
   PeerRow::Action action = PeerRow::Action::kUp;
   std::vector<std::string> columns;  // kPeerColumns of them
 };
@@ -178,7 +180,7 @@ struct Batch {
   std::vector<RouteEvent> routes;
   std::vector<AttributeSet> attributes;
   std::map<std::uint32_t, PeerUpdate> peer_updates;
-  std::map<std::uint32_t, PeerInfo> peer_infos;
+  std::vector<PeerInfo> peer_infos;
   std::vector<PeerEvent> events;
   std::vector<StatReport> stats;
   std::map<RouterId, RouterInfo> routers;

@@ -20,14 +20,16 @@ void stamp_key(std::vector<RouteEvent>& in, std::size_t from, std::size_t to, st
   const std::int32_t first_live = in[from].live_epoch;
   std::optional<std::int64_t> alive_since;  // where it came alive within the batch, if it did behind the first event
   out.push_back(in[from]);
+  out.back().row_epoch = in[from].epoch;
   for (std::size_t n = from + 1; n < to; ++n) {
     RouteEvent e = in[n];
     RouteEvent& before = out.back();
-    const bool was_alive = !before.withdrawn && before.epoch >= e.live_epoch;
+    const bool was_alive = !before.withdrawn && before.row_epoch >= e.live_epoch;
     if (same_state(before, e) && (was_alive || e.withdrawn)) {
-      before.epoch = e.epoch;  // a refresh or a repetition: no change of attributes or life
+      before.row_epoch = e.epoch;  // a refresh or a repetition: no change of attributes or life
       continue;
     }
+    e.row_epoch = e.epoch;
     if (e.withdrawn) {  // a withdrawn row keeps the attributes it had
       e.has_attributes = before.has_attributes;
       e.attributes = before.attributes;

@@ -426,6 +426,7 @@ bool Ingest::apply_routes(const Batch& batch) {
     copy_.timestamp(e.first_ts_us);
     copy_.int4(peer_ids_[e.peer]);
     copy_.int4(e.epoch);
+    copy_.int4(e.row_epoch);
     copy_.int4(e.live_epoch);
     copy_.int2(node_ids_[e.node]);
     copy_.int2(e.view);
@@ -500,9 +501,9 @@ bool Ingest::update_peers(const Batch& batch) {
                "update peers"))
       return false;
   }
-  for (const auto& [index, info] : batch.peer_infos) {
+  for (const PeerInfo& info : batch.peer_infos) {
     const auto& c = info.columns;
-    const std::string id = std::to_string(peer_ids_[index]);
+    const std::string id = std::to_string(peer_ids_[info.peer]);
     const PgResult r =
         info.action == PeerRow::Action::kDown
             ? pg_.exec_prepared("peer_down", {id, number_or_null(c[8], UINT32_MAX), address_or_null(c[9]),
@@ -640,7 +641,8 @@ bool Ingest::copy_rejected(const Partition& p, const Batch& batch) {
   return true;
 }
 
-std::int64_t Ingest::sweep(const std::vector<std::pair<Partition, std::int64_t>>& partitions, std::size_t limit) {
+std::int64_t Ingest::sweep(const std::vector<std::pair<Partition, std::int64_t>>& partitions,
+                           std::int64_t down_before_us, std::size_t limit) {
   if (partitions.empty()) return 0;
   PgResult r = pg_.exec("BEGIN; SET LOCAL enable_hashjoin = on");
   std::string topics = "{", parts = "{";
@@ -653,13 +655,14 @@ std::int64_t Ingest::sweep(const std::vector<std::pair<Partition, std::int64_t>>
     topics += fmt::format("{}{}", topics.size() > 1 ? "," : "", json_text(p.topic));
     parts += fmt::format("{}{}", parts.size() > 1 ? "," : "", p.number);
   }
-  // Nothing refers to the row of a dead route: an absent row and a dead one mean the same to the ingest statement.
+  // An absent row and a withdrawn or outlived one mean the same to the ingest statement. The rows of a peer that is
+  // down are still what its history compares with, should records come without an opener.
   if (r)
     r = pg_.exec(
         "DELETE FROM rib WHERE ctid = ANY(ARRAY(SELECT r.ctid FROM rib r JOIN peers p USING (peer_id) "
         "JOIN unnest($1::text[], $2::int4[]) AS x(topic, part) USING (topic, part) "
-        "WHERE r.withdrawn OR r.epoch < p.live_epoch OR NOT p.up LIMIT $3::int8))",
-        {topics + "}", parts + "}", std::to_string(limit)});
+        "WHERE r.withdrawn OR r.epoch < p.live_epoch OR (NOT p.up AND p.down_at < $4::timestamptz) LIMIT $3::int8))",
+        {topics + "}", parts + "}", std::to_string(limit), timestamp_literal(down_before_us)});
   const std::int64_t deleted = r.affected();
   if (r) r = pg_.exec("COMMIT");
   if (r) return deleted;

@@ -62,8 +62,10 @@ class Ingest {
   FlushResult flush(const Partition& partition, Batch& batch, PartitionState& state);
 
   // Deletes rows that are dead for good, at most `limit`, of partitions that this sink holds; under their offset rows'
-  // locks. Returns how many, or -1 when it failed.
-  std::int64_t sweep(const std::vector<std::pair<Partition, std::int64_t>>& partitions, std::size_t limit);
+  // locks. Of peers that are down only those which went down before the given time. Returns how many, or -1 when it
+  // failed.
+  std::int64_t sweep(const std::vector<std::pair<Partition, std::int64_t>>& partitions, std::int64_t down_before_us,
+                     std::size_t limit);
 
   // Called inside the transaction just before COMMIT; tests make it fail there.
   std::function<bool()> before_commit;

@@ -13,11 +13,12 @@ inline constexpr const char* kSession =
 inline constexpr const char* kStaging =
     "CREATE TEMP TABLE IF NOT EXISTS stg (attr_id uuid, origin_as int8, path_id int8 NOT NULL, ts timestamptz NOT NULL,"
     " rx timestamptz NOT NULL, first_ts timestamptz NOT NULL, peer_id int4 NOT NULL, epoch int4 NOT NULL,"
-    " live_epoch int4 NOT NULL, node_id int2, view int2 NOT NULL, withdrawn bool NOT NULL, replay bool NOT NULL,"
+    " row_epoch int4 NOT NULL, live_epoch int4 NOT NULL, node_id int2, view int2 NOT NULL, withdrawn bool NOT NULL, "
+    "replay bool NOT NULL,"
     " first bool NOT NULL, last bool NOT NULL, log bool NOT NULL, risen bool NOT NULL, prefix cidr NOT NULL)"
     " ON COMMIT DELETE ROWS;"
     "CREATE TEMP TABLE IF NOT EXISTS stg_attrs (LIKE base_attrs INCLUDING DEFAULTS) ON COMMIT DELETE ROWS";
-inline constexpr int kStagingFields = 18;
+inline constexpr int kStagingFields = 19;
 inline constexpr const char* kCopyStaging = "COPY stg FROM STDIN (FORMAT binary)";
 
 // One statement for state and history. Returns: rows to update, rows updated, history rows.
@@ -31,7 +32,7 @@ WITH j AS MATERIALIZED (
     ON r.prefix = s.prefix AND r.peer_id = s.peer_id AND r.view = s.view AND r.path_id = s.path_id),
 d AS MATERIALIZED (
   SELECT * FROM j WHERE last AND rtid IS NOT NULL
-    AND (withdrawn <> r_wd OR epoch <> r_epoch OR (NOT withdrawn AND attr_id IS DISTINCT FROM r_attr))),
+    AND (NOT first OR withdrawn <> r_wd OR row_epoch <> r_epoch OR (NOT withdrawn AND attr_id IS DISTINCT FROM r_attr))),
 u AS (
   UPDATE rib r SET
     attr_id = CASE WHEN d.attr_id IS NULL THEN d.r_attr ELSE d.attr_id END,
@@ -41,11 +42,11 @@ u AS (
               THEN d.r_ts ELSE d.ts END,
     first_ts = CASE WHEN d.risen THEN d.first_ts WHEN d.alive OR (d.first AND d.withdrawn) THEN d.r_first
                     ELSE d.first_ts END,
-    epoch = d.epoch, withdrawn = d.withdrawn
+    epoch = d.row_epoch, withdrawn = d.withdrawn
   FROM d WHERE r.ctid = d.rtid RETURNING 1),
 i AS (
   INSERT INTO rib (attr_id, origin_as, path_id, ts, first_ts, peer_id, epoch, view, withdrawn, prefix)
-  SELECT attr_id, origin_as, path_id, ts, first_ts, peer_id, epoch, view, withdrawn, prefix
+  SELECT attr_id, origin_as, path_id, ts, first_ts, peer_id, row_epoch, view, withdrawn, prefix
   FROM j WHERE last AND rtid IS NULL),
 l AS (
   INSERT INTO rib_log (attr_id, ts, rx, origin_as, path_id, peer_id, epoch, view, withdrawn, replay, node_id, prefix)

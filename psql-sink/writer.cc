@@ -13,6 +13,7 @@ constexpr std::size_t kTakeRecords = 20000;
 constexpr std::size_t kTakeBytes = 32 * 1024 * 1024;
 constexpr std::size_t kBacklogRecords = 2000;
 constexpr std::uint32_t kRefusalsBeforeCareful = 2;
+constexpr std::int64_t kKeepDownUs = 86'400'000'000;  // rows of a peer that is down
 
 // Errors that name the data: trying the same again cannot help.
 bool is_data_error(const std::string& sqlstate) { return sqlstate.starts_with("22") || sqlstate.starts_with("54"); }
@@ -436,7 +437,7 @@ void Writer::sweep() {
     for (const auto& [partition, slot] : slots_)
       if (slot->loaded) held.emplace_back(partition, slot->next_offset);
   }
-  const std::int64_t deleted = dead_rows_ == 0 ? 0 : ingest_.sweep(held, config_.sweep_rows);
+  const std::int64_t deleted = dead_rows_ == 0 ? 0 : ingest_.sweep(held, wall_us() - kKeepDownUs, config_.sweep_rows);
   const bool more = deleted == static_cast<std::int64_t>(config_.sweep_rows);
   if (deleted >= 0 && !more) dead_rows_ = 0;
   next_sweep_ = BootClock::now() + (more ? Millis{1000} : config_.sweep_interval);
