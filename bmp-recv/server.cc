@@ -74,7 +74,9 @@ Server::Server(Loop& loop, const Config& config)
       config_(config),
       allowed_(config.allowed()),
       recv_inc_(random_id()),
-      collector_(collector_hash(config.collector())),
+      router_id_(config.router_id),
+      collector_id_(config.collector()),
+      collector_(collector_hash(collector_id_)),
       ring_(config.ring_bytes),
       buffer_(kReadSize + 2 * std::size_t{kMaxBmpMessage}),
       started_(BootClock::now()) {}
@@ -150,8 +152,8 @@ void Server::admit(Listener& l, Accepted accepted, BootTime now) {
   c.accepted = c.drained = c.last_read = now;
   c.watch = loop_.watch(c.fd.get(), [this, &c] { on_readable(c); });
   connections_.push_back(std::move(connection));
-  if (config_.router_id != "sysname") {
-    c.id = router_hash(config_.collector(), config_.router_id == "tag" ? c.tag : c.ip);
+  if (router_id_ != "sysname") {
+    c.id = router_hash(collector_id_, router_id_ == "tag" ? c.tag : c.ip);
     c.id_known = true;
     c.name = c.ip;
     if (!claim(c)) return;
@@ -272,7 +274,7 @@ bool Server::identify(Connection& c, const BmpFrame& first) {
     drop(c, "no Initiation with a sysName as first message, and router-id is sysname", false);
     return false;
   }
-  c.id = router_hash(config_.collector(), init.sys_name);
+  c.id = router_hash(collector_id_, init.sys_name);
   if (session_numbers_.size() >= kMaxRouters && !session_numbers_.contains(c.id)) {
     ++shared_.counters.sessions_refused;
     drop(c, "too many router ids", false);
@@ -477,7 +479,7 @@ void Server::emit_collector(const char* action) {
   CollectorRow row;
   row.action = action;
   row.seq = collector_seq_++;
-  row.collector_id = config_.collector();
+  row.collector_id = collector_id_;
   row.collector_hash = to_hex(collector_);
   for (const auto& c : connections_) {
     if (c->phase != Phase::kUp) continue;

@@ -81,6 +81,9 @@ class Server {
   const Config& config_;
   std::vector<IpPrefix> allowed_;
   std::uint64_t recv_inc_;
+  // Identities stay as they were at the start, whatever a reload says.
+  const std::string router_id_;
+  const std::string collector_id_;
   Hash128 collector_;
   ZmqContext zmq_;
   DecoderShared shared_;

@@ -427,3 +427,21 @@ TEST_CASE("stopping ends all sessions and waits for the gate's release") {
   Router late(node.port);
   CHECK_FALSE(late.connected());
 }
+
+TEST_CASE("a reload changes limits but no identity") {
+  Node node;
+  node.loop.post([&] {
+    node.config.allow = {"127.0.0.2/32"};
+    node.config.router_id = "sysname";
+    node.config.collector_id = "other";
+    node.server->reload();
+  });
+  CHECK(wait_until([&] {
+    Router outside(node.port);
+    return wait_until([&] { return outside.closed(); }, Millis{200});
+  }));
+  Router inside(node.port, "127.0.0.2");
+  REQUIRE(inside.send(initiation("r1")));
+  Gate gate(node.zmq, node.config.gate_socket, 11);
+  CHECK(gate.wait_records(Node::id("127.0.0.2"), 2));
+}
