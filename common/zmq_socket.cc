@@ -26,6 +26,13 @@ ZmqContext::~ZmqContext() = default;
 
 struct ZmqSocket::Impl {
   zmq::socket_t socket;
+
+  // Only where a peer can vanish without a word: the kernel tells of the end of a local socket.
+  void heartbeat_on_tcp(const std::string& endpoint) {
+    if (!endpoint.starts_with("tcp://")) return;
+    socket.set(zmq::sockopt::heartbeat_ivl, 1000);
+    socket.set(zmq::sockopt::heartbeat_timeout, 10000);
+  }
 };
 
 namespace {
@@ -69,10 +76,6 @@ ZmqSocket::ZmqSocket(ZmqContext& context, SocketKind kind, const Settings& s)
   z.set(zmq::sockopt::reconnect_ivl_max, 500);
   if (s.conflate) z.set(zmq::sockopt::conflate, true);
   if (s.router_mandatory) z.set(zmq::sockopt::router_mandatory, true);
-  if (s.heartbeat) {
-    z.set(zmq::sockopt::heartbeat_ivl, 1000);
-    z.set(zmq::sockopt::heartbeat_timeout, 10000);
-  }
 }
 ZmqSocket::~ZmqSocket() = default;
 ZmqSocket::ZmqSocket(ZmqSocket&&) noexcept = default;
@@ -81,6 +84,7 @@ Status ZmqSocket::bind(const std::string& endpoint) {
   if (const std::string directory = missing_directory(endpoint); !directory.empty())
     return Status::error(fmt::format("cannot bind {}: directory {} does not exist", endpoint, directory));
   try {
+    impl_->heartbeat_on_tcp(endpoint);
     impl_->socket.bind(endpoint);
   } catch (const zmq::error_t& e) {
     return Status::error(fmt::format("cannot bind {}: {}", endpoint, e.what()));
@@ -90,6 +94,7 @@ Status ZmqSocket::bind(const std::string& endpoint) {
 
 Status ZmqSocket::connect(const std::string& endpoint) {
   try {
+    impl_->heartbeat_on_tcp(endpoint);
     impl_->socket.connect(endpoint);
   } catch (const zmq::error_t& e) {
     return Status::error(fmt::format("cannot connect to {}: {}", endpoint, e.what()));
@@ -109,6 +114,7 @@ Status ZmqSocket::subscribe(const std::string& prefix) {
 int ZmqSocket::fd() const { return impl_->socket.get(zmq::sockopt::fd); }
 
 bool ZmqSocket::try_recv(Frame& out) {
+  if (!out.holds()) out = Frame();  // it was moved from: as good as a new one
   try {
     return impl_->socket.recv(out.impl().message, zmq::recv_flags::dontwait).has_value();
   } catch (const zmq::error_t&) {

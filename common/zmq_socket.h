@@ -20,7 +20,9 @@ class Frame {
   ~Frame();
   Frame(Frame&&) noexcept;
   Frame& operator=(Frame&&) noexcept;
+  // Not of a frame that was moved from; try_recv() fills such a one again.
   Bytes bytes() const;
+  bool holds() const { return impl_ != nullptr; }
   bool more() const;  // further frames of the same message follow
   struct Impl;
   Impl& impl() { return *impl_; }
@@ -50,7 +52,6 @@ class ZmqSocket {
     int recv_hwm = 1000;
     bool conflate = false;          // keep only the newest message (level-triggered tables)
     bool router_mandatory = false;  // sending to an unknown peer fails instead of dropping silently
-    bool heartbeat = true;          // ZMTP heartbeats on TCP endpoints
   };
   ZmqSocket(ZmqContext& context, SocketKind kind, const Settings& settings);
   ~ZmqSocket();
