@@ -74,6 +74,7 @@ void Decider::hang(const std::string& why, BootTime now) {
   note(LogLevel::kWarn, "resumed after a hang", why);
   if (now - awake_at_ <= s_.ttl) return;
   hung_ = true;
+  woke_at_ = now;  // what the gate sent meanwhile was not read either
   last_ok_ = now;  // Redis was not asked in the meantime: that is no silence of Redis
   last_tick_ = now;
   lateness_ = Nanos{0};
@@ -146,7 +147,6 @@ bool Decider::gate_is_silent(BootTime now) const {
 }
 
 bool Decider::gate(const GateStatus& status, BootTime now) {
-  const bool slept = now - awake_at_ > s_.ttl;
   awake(now);
   bool urgent = !gate_known_;
   if (gate_known_ && status.gate_inc != status_.gate_inc) {
@@ -159,12 +159,17 @@ bool Decider::gate(const GateStatus& status, BootTime now) {
       st.start = BootTime{};
     }
     note(LogLevel::kWarn, "kafka-gate restarted", "");
-  } else if (gate_known_ && !slept && status.sent - status_.sent > s_.gate_silent) {
-    hang(fmt::format("kafka-gate was silent for {} ms", to_ms(status.sent - status_.sent)), now);
+  } else if (const Nanos silence = status.sent - std::max(status_.sent, woke_at_);
+             gate_known_ && silence > s_.gate_silent) {
+    hang(fmt::format("kafka-gate was silent for {} ms", to_ms(silence)), now);
     urgent = true;
   }
   urgent = urgent || status.kafka_ok != status_.kafka_ok || status.recv_alive != status_.recv_alive;
   gate_known_ = true;
+  if (status.kafka_ok)
+    kafka_bad_since_.reset();
+  else if (!kafka_bad_since_)
+    kafka_bad_since_ = now;
   if (status.recv_alive || now - gate_changed_ >= s_.gate_silent) gate_waits_ = false;
   if (!gate_waits_) urgent = apply_gate_rows(status, now) || urgent;
   status_ = status;

@@ -243,6 +243,7 @@ class Decider {
   void finish_release(RouterState& st, BootTime now);
   void classify(RouterState& st, BootTime now);
   bool is_node_sick(BootTime now) const;
+  bool is_kafka_just_failing(BootTime now) const;
   bool is_torn(const RouterState& st, BootTime now) const;
   bool is_gate_behind(RouterState& st) const;
   bool is_in_dump(const RouterState& st, BootTime now) const;
@@ -310,12 +311,14 @@ class Decider {
   GateStatus status_;
   bool gate_known_ = false;
   BootTime gate_changed_;
+  std::optional<BootTime> kafka_bad_since_;
   bool gate_waits_ = false;  // a restarted gate has not met bmp-recv yet: its rows say nothing
   std::map<RouterId, GateRouter> rows_;
   // This node
   BootTime started_;
   std::int64_t wall_ms_ = 0;
   BootTime awake_at_;
+  BootTime woke_at_;
   std::optional<BootTime> last_tick_;
   Nanos lateness_{0};
   bool joined_ = false;

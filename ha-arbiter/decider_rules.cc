@@ -156,6 +156,13 @@ bool Decider::is_node_sick(BootTime now) const {
   return !status_.kafka_ok || (!status_.recv_alive && !gate_waits_);
 }
 
+// When the broker is gone for all nodes, each finds out at a time of its own: nobody gives way before it could have
+// heard that the others fail as well.
+bool Decider::is_kafka_just_failing(BootTime now) const {
+  return kafka_bad_since_ && now - *kafka_bad_since_ < s_.ttl && !gate_is_silent(now) && !leaving_ &&
+         mode_ != Mode::kForcedStandby && status_.recv_alive;
+}
+
 // The dump counts as done `margin` after its end: by then the other node has read the same.
 bool Decider::is_in_dump(const RouterState& st, BootTime now) const {
   const GateRouter* g = row(st.router);
@@ -364,7 +371,7 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
   }
   const bool want = should_own(st, now);
   if (!want) st.reset = {};
-  if (st.role == Role::kActive && !want)
+  if (st.role == Role::kActive && !want && !is_kafka_just_failing(now))
     return release(st, st.hold == Hold::kNone ? "nothing left to send" : "another node is first", now);
   if (st.role == Role::kReleasing || !want || !fresh || leaving_) return;
 

@@ -300,10 +300,11 @@ void Service::send_claims(const ClaimBatch& batch) {
   if (store_busy_) return decider_->claims_failed(BootClock::now());
   store_busy_ = true;
   facts_.claims += batch.items.size();
-  store_->claim(to_request(batch, decider_->settings().node, made_ms(BootClock::now())), [this](Result<ClaimReply> result) {
-    store_busy_ = false;
-    claimed(std::move(result));
-  });
+  store_->claim(to_request(batch, decider_->settings().node, made_ms(BootClock::now())),
+                [this](Result<ClaimReply> result) {
+                  store_busy_ = false;
+                  claimed(std::move(result));
+                });
 }
 
 void Service::claimed(Result<ClaimReply> result) {
