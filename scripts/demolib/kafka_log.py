@@ -108,29 +108,36 @@ class Switch:
     run_ms: int  # wall clock of the successor's first record
     epoch: int
     duplicates: int  # changes of routes that the successor replayed although the old owner had delivered them
-    allowed: int  # changes that the old owner delivered within the window before its death
-    oldest_ms: int  # how long before its death the old owner had read the oldest of the duplicates
+    oldest_ms: int  # how long before its death the old owner had read the oldest of them
+    window_ms: int  # how far duplicates may reach back: margin and lag
+    allowed: int  # changes that the old owner delivered in that window
 
 
-def judge_switch(records, router, old_node, killed_at, window):
-    """`killed_at` and `window` in seconds; None without a successor."""
+def judge_switch(records, router, old_node, killed_at, margin_ms):
+    """`killed_at`: seconds; `margin_ms`: how far before the last published progress the successor starts, and how old
+    that may be. What Kafka adds to it is measured. None without a successor."""
+    killed_ms = killed_at * 1000
     runs = [r for r in records if r.header.kind == "run" and r.header.router == router and r.header.node != old_node
-            and r.timestamp_ms >= killed_at * 1000 - 5]
+            and r.timestamp_ms >= killed_ms - 5]
     if not runs:
         return None
     first = min(runs, key=lambda r: r.timestamp_ms)
-    delivered, read_us, recent, replayed = Counter(), {}, 0, Counter()
+    delivered, replayed = Counter(), Counter()
+    read_ms, delay_ms = {}, 0.0
+    old = [r for r in records if r.header.router == router and r.header.node == old_node and r.header.epoch < first.header.epoch]
+    for record in old:
+        read = record.header.read_us / 1000
+        for identity in record.route_identities():
+            delivered[identity] += 1
+            read_ms[identity] = read
+        if read > killed_ms - 5000 and not record.header.replay:
+            delay_ms = max(delay_ms, record.timestamp_ms - read)
+    window_ms = margin_ms + round(delay_ms)
+    allowed = sum(1 for r in old if r.header.read_us / 1000 >= killed_ms - window_ms for _ in r.route_identities())
     for record in records:
         header = record.header
-        if header.router != router:
-            continue
-        if header.node == old_node and header.epoch < first.header.epoch:
-            for identity in record.route_identities():
-                delivered[identity] += 1
-                read_us[identity] = header.read_us
-                recent += header.read_us >= (killed_at - window) * 1e6
-        elif header.replay and header.epoch >= first.header.epoch:
+        if header.router == router and header.replay and header.node != old_node and header.epoch >= first.header.epoch:
             replayed.update(record.route_identities())
     duplicates = delivered & replayed
-    oldest = min((read_us[identity] for identity in duplicates), default=killed_at * 1e6)
-    return Switch(first.timestamp_ms, first.header.epoch, duplicates.total(), recent, round(killed_at * 1000 - oldest / 1000))
+    oldest = min((read_ms[identity] for identity in duplicates), default=killed_ms)
+    return Switch(first.timestamp_ms, first.header.epoch, duplicates.total(), round(killed_ms - oldest), window_ms, allowed)

@@ -47,16 +47,23 @@ def test_header_of_an_unknown_version_is_refused():
 def test_a_replayed_change_that_the_dead_node_had_delivered_is_a_duplicate():
     records = [routes("A", 1, ["10.0.0.0", "10.0.1.0"], read_us=99_500_000), run("B", 2, 101_000),
                routes("B", 2, ["10.0.1.0", "10.0.2.0"], replay=True), routes("B", 2, ["10.0.0.0"])]
-    switch = judge_switch(records, ROUTER, "A", 100.0, 3.0)
+    switch = judge_switch(records, ROUTER, "A", 100.0, 3000)
     assert (switch.run_ms, switch.epoch, switch.duplicates, switch.allowed) == (101_000, 2, 1, 2)
+    assert switch.oldest_ms == 500
 
 
 def test_changes_before_the_window_are_not_allowed_to_repeat():
     records = [routes("A", 1, ["10.0.0.0"], read_us=90_000_000), run("B", 2, 101_000),
                routes("B", 2, ["10.0.0.0"], replay=True)]
-    switch = judge_switch(records, ROUTER, "A", 100.0, 3.0)
+    switch = judge_switch(records, ROUTER, "A", 100.0, 3000)
     assert switch.duplicates == 1 and switch.allowed == 0
 
 
+def test_the_window_grows_by_what_delivery_takes():
+    late = Record(0, 0, 98_000, header("routes", "A", 1, read_us=96_500_000), routes("A", 1, ["10.0.0.0"]).value)
+    switch = judge_switch([late, run("B", 2, 101_000)], ROUTER, "A", 100.0, 3000)
+    assert switch.window_ms == 4500 and switch.allowed == 1
+
+
 def test_without_a_run_of_another_node_there_is_no_switch():
-    assert judge_switch([run("A", 2, 101_000), run("B", 1, 50_000)], ROUTER, "A", 100.0, 3.0) is None
+    assert judge_switch([run("A", 2, 101_000), run("B", 1, 50_000)], ROUTER, "A", 100.0, 3000) is None
