@@ -138,8 +138,8 @@ def fake_arbiter(directory):
     program = directory / "ha-arbiter"
     log = directory / "signals"
     program.write_text(f"""import ctypes, signal
-ctypes.CDLL(None).prctl(15, b"ha-arbiter", 0, 0, 0)
 signal.pthread_sigmask(signal.SIG_BLOCK, range(34, 38))
+ctypes.CDLL(None).prctl(15, b"ha-arbiter", 0, 0, 0)
 open({str(directory / "ready")!r}, "w").close()
 while True:
     number = signal.sigwait(range(34, 38))
@@ -173,3 +173,43 @@ def test_bmp_ha_sends_the_four_signals_to_the_arbiter_of_the_chosen_node(directo
 
 def test_bmp_ha_refuses_a_pid_that_is_no_arbiter():
     assert "no running ha-arbiter" in run("bmp-ha", "--pid", os.getpid(), "switch", code=111)
+
+
+def test_bmp_ha_finds_the_arbiter_through_supervisord(directory):
+    (directory / "etc").mkdir()
+    (directory / "etc" / "ha-arbiter.toml").write_text('node-name = "N"\n')
+    log = directory / "signals"
+    (directory / "ha-arbiter").write_text(
+        f'#!/bin/bash\nexec -a ha-arbiter {sys.executable} -c \'import ctypes, signal; '
+        'signal.pthread_sigmask(signal.SIG_BLOCK, range(34, 38)); ctypes.CDLL(None).prctl(15, b"ha-arbiter", 0, 0, 0); '
+        f'open("{log}", "w").write(str(int(signal.sigwait(range(34, 38)))))\'\n')
+    (directory / "ha-arbiter").chmod(0o755)
+    (directory / "s.conf").write_text(f"""[supervisord]
+nodaemon=true
+logfile={directory}/log
+pidfile={directory}/pid
+[unix_http_server]
+file={directory}/sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[program:ha-arbiter]
+command={directory}/ha-arbiter
+autorestart=false
+""")
+    url = f"unix://{directory}/sock"
+    supervisor = subprocess.Popen(["supervisord", "-n", "-c", directory / "s.conf"], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            done = subprocess.run([SCRIPTS / "bmp-ha", "--supervisor", url, "force-standby"], capture_output=True,
+                                  text=True, env={**os.environ, "BMPHA_ETC": str(directory / "etc")})
+            if done.returncode == 0:
+                break
+            time.sleep(0.1)
+        assert done.returncode == 0, done.stderr
+        assert "node N" in done.stdout
+        time.sleep(0.3)
+        assert log.read_text() == "36"
+    finally:
+        supervisor.terminate()
+        supervisor.wait(20)
