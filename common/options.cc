@@ -121,6 +121,9 @@ struct Options::Impl {
   }
 
   std::string unknown(const std::string& where, const std::string& name) const {
+    if (const auto at = keys.find(name); at != keys.end() && at->second->is_secret)
+      return fmt::format("{}: \"{}\" is a secret HINT: give it in the configuration file or as {}", where, name,
+                         env_name(tool, name));
     const std::string near = nearest(name);
     return near.empty() ? fmt::format("{}: unknown key \"{}\" HINT: --help lists the keys", where, name)
                         : fmt::format("{}: unknown key \"{}\" HINT: did you mean \"{}\"?", where, name, near);

@@ -159,6 +159,7 @@ TEST_CASE("sections, missing files and secrets on the command line are refused")
   CHECK_MESSAGE(has(out.errors, "/nonexistent/file.toml"), out.errors);
   out = parse(s, {"--password", "x"});
   CHECK(out.exit == kExitUsage);
+  CHECK_MESSAGE(has(out.errors, "TEST_TOOL_PASSWORD"), out.errors);
 }
 
 TEST_CASE("durations and sizes need the right unit") {

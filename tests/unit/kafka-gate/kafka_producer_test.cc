@@ -101,7 +101,7 @@ std::unique_ptr<KafkaProducer> open_producer(const KafkaProducer::Settings& sett
 }
 
 // Waits on the producer's fd only, as the loop does, until `count` answers came or ten seconds passed.
-std::vector<KafkaProducer::Answer> wait_answers(KafkaProducer& p, std::size_t count, std::int64_t seconds = 10) {
+std::vector<KafkaProducer::Answer> wait_answers(KafkaProducer& p, std::size_t count, std::int64_t seconds = 60) {
   std::vector<KafkaProducer::Answer> out;
   const BootTime until = BootClock::now() + std::chrono::seconds(seconds);
   while (out.size() < count && BootClock::now() < until && !p.is_lost()) {
