@@ -1,10 +1,12 @@
 #include "psql-sink/attribute_set.h"
 
+#include <algorithm>
+
 namespace bmpha::sink {
 namespace {
 
 constexpr std::size_t kMaxToken = 255;
-constexpr std::size_t kMaxText = 64 * 1024;
+constexpr std::size_t kMaxText = 65536;
 
 // The next token between spaces; false at the end.
 bool next_token(std::string_view& rest, std::string_view& token) {

@@ -94,10 +94,10 @@ bool BatchBuilder::add(const InputRecord& record) {
   return !batch_.leftovers.empty();
 }
 
-void BatchBuilder::set_aside(const InputRecord& record, std::string reason) {
+void BatchBuilder::set_aside(const InputRecord& record, std::string_view reason) {
   batch_.new_offset = record.offset + 1;
   ++batch_.counts.records;
-  reject(record.offset, std::move(reason), record.value);
+  reject(record.offset, reason, record.value);
 }
 
 void BatchBuilder::accepted(const Context& c) {
@@ -371,7 +371,7 @@ std::uint32_t BatchBuilder::node_index(const std::string& node) {
 
 PeerUpdate& BatchBuilder::update_of(std::uint32_t peer) { return batch_.peer_updates[peer]; }
 
-void BatchBuilder::reject(std::int64_t offset, std::string reason, std::string_view raw) {
+void BatchBuilder::reject(std::int64_t offset, std::string_view reason, std::string_view raw) {
   ++batch_.counts.rejected;
   if (batch_.rejected.size() >= kMaxRejectedPerBatch) return;
   batch_.rejected.push_back({offset, clean_text(reason, 500), std::string(raw.substr(0, kMaxRejectedBytes))});

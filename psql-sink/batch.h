@@ -206,7 +206,7 @@ struct Batch {
 };
 
 // Raw bytes kept of a record or row that is set aside, and how many a batch keeps; more are only counted.
-inline constexpr std::size_t kMaxRejectedBytes = 64 * 1024;
+inline constexpr std::size_t kMaxRejectedBytes = 65536;
 inline constexpr std::size_t kMaxRejectedPerBatch = 1000;
 
 class BatchBuilder {
@@ -217,7 +217,7 @@ class BatchBuilder {
   // REQUIRES: offsets rise. True: the batch must be written before the next record is added.
   [[nodiscard]] bool add(const InputRecord& record);
   // For a record that the database refuses: it is stored as rejected and has no other effect.
-  void set_aside(const InputRecord& record, std::string reason);
+  void set_aside(const InputRecord& record, std::string_view reason);
   // Stamps and hands over; the builder is done.
   Batch finish();
 
@@ -252,7 +252,7 @@ class BatchBuilder {
   std::uint32_t peer_index(const PeerHash& peer, const RouterId& router);
   std::uint32_t node_index(const std::string& node);
   PeerUpdate& update_of(std::uint32_t peer);
-  void reject(std::int64_t offset, std::string reason, std::string_view raw);
+  void reject(std::int64_t offset, std::string_view reason, std::string_view raw);
   std::int64_t receipt_time(const KafkaHeader& header, const InputRecord& record) const;
 
   PartitionState& state_;

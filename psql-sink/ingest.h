@@ -20,7 +20,7 @@ namespace bmpha::sink {
 struct Partition {
   std::string topic;
   std::int32_t number = 0;
-  auto operator<=>(const Partition&) const = default;
+  auto operator<=>(const Partition&) const = default;  // NOLINT(modernize-use-nullptr): misread by clang-tidy 14
 };
 
 enum class Outcome : std::uint8_t {

@@ -20,7 +20,7 @@ struct IpPrefix {
   std::uint8_t family = 4;  // 4 or 6, first for the order
   std::array<std::uint8_t, 16> bytes{};
   std::uint8_t length = 0;
-  auto operator<=>(const IpPrefix&) const = default;
+  auto operator<=>(const IpPrefix&) const = default;  // NOLINT(modernize-use-nullptr): misread by clang-tidy 14
   std::size_t size() const { return family == 4 ? 4 : 16; }
 };
 

@@ -66,6 +66,7 @@ List one(const Partition& p, std::int64_t offset = RD_KAFKA_OFFSET_INVALID) {
 
 std::vector<Partition> to_vector(const rd_kafka_topic_partition_list_t* list) {
   std::vector<Partition> out;
+  out.reserve(static_cast<std::size_t>(list->cnt));
   for (int n = 0; n < list->cnt; ++n) out.push_back({list->elems[n].topic, list->elems[n].partition});
   return out;
 }

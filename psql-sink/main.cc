@@ -51,7 +51,7 @@ void declare(Options& o, Settings& s) {
              Millis{10000});
   o.number("attribute-cache", &s.attribute_cache, "attribute sets that a writer remembers as stored", 1000,
            100'000'000);
-  o.bytes("queue-bytes", &s.sink.queue_bytes, "records held in memory", 1024 * 1024);
+  o.bytes("queue-bytes", &s.sink.queue_bytes, "records held in memory", 1 << 20);
   o.number("queue-records", &s.sink.queue_records, "records held in memory", 1000);
   o.text("retention", &s.retention, "history is kept so long, 0: for ever", check_retention);
   o.duration("sweep-interval", &s.sink.writer.sweep_interval, "pause between deletions of dead rows", Millis{1000});

@@ -154,7 +154,7 @@ PgResult PgConnection::exec_prepared(const std::string& name, const std::vector<
 PgResult PgConnection::copy_in(const std::string& sql, std::string_view data) {
   PgResult begun = exec(sql);
   if (!begun) return begun;
-  constexpr std::size_t kChunk = 256 * 1024;
+  constexpr std::size_t kChunk = 262144;
   bool sent = true;
   for (std::size_t at = 0; at < data.size() && sent; at += kChunk) {
     const std::size_t n = std::min(kChunk, data.size() - at);

@@ -14,6 +14,7 @@ namespace bmpha::sink {
 namespace {
 
 constexpr std::size_t kPollRecords = 2000;
+constexpr std::size_t kMinShare = 1 << 20;  // bytes that every partition may queue
 constexpr Millis kHousekeeping{100};
 constexpr Millis kRevokePatience{2000};
 constexpr Millis kStopPatience{5000};
@@ -46,7 +47,7 @@ int Sink::run(const std::function<void(Sink&)>& on_hangup) {
   KafkaConsumer::Callbacks callbacks;
   callbacks.assigned = [this](const auto& p) { on_assigned(p); };
   callbacks.revoked = [this](const auto& p) { on_revoked(p); };
-  callbacks.message = [this](const auto& p, KafkaMessage m) { on_message(p, std::move(m)); };
+  callbacks.message = [this](const Partition& p, KafkaMessage m) { on_message(p, std::move(m)); };
   callbacks.trouble = [this](const std::string& what) { on_trouble(what); };
   callbacks.working = [this] { on_working(); };
   if (const Status s = consumer_.open(config_.kafka, config_.writer.group, config_.topics, std::move(callbacks)); !s) {
@@ -225,7 +226,7 @@ void Sink::balance(const Partition& partition, Slot& slot) {
   if (slot.expected < 0) return;
   const Writer::Queued q = writers_[slot.writer]->queued(partition);
   const std::size_t share = std::max<std::size_t>(slots_.size(), 1);
-  const std::size_t bytes = std::max<std::size_t>(config_.queue_bytes / share, 1024 * 1024);
+  const std::size_t bytes = std::max<std::size_t>(config_.queue_bytes / share, kMinShare);
   const std::size_t records = std::max<std::size_t>(config_.queue_records / share, 1000);
   if (!slot.paused && (q.bytes > bytes || q.records > records)) {
     consumer_.pause(partition);

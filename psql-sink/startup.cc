@@ -122,7 +122,7 @@ std::string contradiction(const PgResult& known, const SinkConfig& config) {
 std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reached) {
   const auto failed = [&](const PgResult& r) {
     reached = pg.usable();
-    const std::string why = r.error();
+    std::string why = r.error();
     if (reached) pg.exec("ROLLBACK");
     return why;
   };

@@ -10,7 +10,7 @@ namespace bmpha::sink {
 namespace {
 
 constexpr std::size_t kTakeRecords = 20000;
-constexpr std::size_t kTakeBytes = 32 * 1024 * 1024;
+constexpr std::size_t kTakeBytes = 32U << 20;
 constexpr std::size_t kBacklogRecords = 2000;
 constexpr std::uint32_t kRefusalsBeforeCareful = 2;
 constexpr std::int64_t kKeepDownUs = 86'400'000'000;  // rows of a peer that is down
