@@ -8,7 +8,7 @@ import pytest
 
 from harness import wire
 from harness.bmpgen import Generator
-from harness.cutter import Cutter
+from harness.cutter import Cutter, KafkaCutter
 from harness.verdict import number_of
 
 
@@ -305,3 +305,43 @@ def test_delay_and_throttle_keep_order_and_pace(path):
         s.sendall(b"x" * 50000)
         assert wait_bytes(sink, 50011) == 50011
         assert time.monotonic() - began > 0.4
+
+
+def test_held_bytes_arrive_when_the_path_is_healed_though_their_sender_is_gone(path):
+    cutter, sink = path
+    with connect(cutter) as s:
+        s.sendall(b"a")
+        assert wait_bytes(sink, 1) == 1
+        cutter.set("hold")
+        s.sendall(b"b" * 200000)
+        time.sleep(0.1)
+    assert wait_bytes(sink, 2, 0.3) == 1
+    cutter.heal()
+    assert wait_bytes(sink, 200001) == 200001
+
+
+def test_the_kafka_cutter_puts_its_port_into_metadata_answers():
+    broker = TcpSink()
+    cutter = KafkaCutter(broker.address)
+    try:
+        with connect(cutter) as client:
+            request = struct.pack("!hhih", 3, 4, 77, -1) + b"\0\0\0\0\0"
+            client.sendall((struct.pack("!i", len(request)) + request)[:9])
+            time.sleep(0.05)
+            client.sendall((struct.pack("!i", len(request)) + request)[9:])
+            assert wait_bytes(broker, 4 + len(request)) == 4 + len(request)
+
+            def answer(port):
+                body = struct.pack("!iiiih9si", 77, 0, 1, 1, 9, b"127.0.0.1", port) + b"\xff\xffrest"
+                return struct.pack("!i", len(body)) + body
+            broker.connections[0].sendall(answer(broker.address[1]))
+            got = b""
+            while len(got) < len(answer(0)):
+                got += client.recv(1000)
+            assert got == answer(cutter.port)
+            # The same bytes as the answer to something else pass unchanged.
+            broker.connections[0].sendall(answer(broker.address[1]))
+            assert client.recv(1000) == answer(broker.address[1])
+    finally:
+        cutter.close()
+        broker.close()

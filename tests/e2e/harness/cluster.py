@@ -18,7 +18,7 @@ import redis
 from confluent_kafka.admin import AdminClient
 
 from .bmpgen import Generator
-from .cutter import Cutter
+from .cutter import Cutter, KafkaCutter
 from .kafka_log import KafkaLog
 
 TREE = Path(__file__).resolve().parents[3]
@@ -214,7 +214,9 @@ class Node:
         d = self.directory
         sockets = {k: f"ipc://{d}/{k}.s" for k in ("link", "records", "status", "roles")}
         common = {"node-name": name, "cluster-name": cluster.name}
-        kafka = {"kafka-brokers": cluster.lab.servers.brokers, "topic": cluster.topic, "partitions": cluster.partitions}
+        self.kafka_path = cluster.kafka_path() if cluster.cut_kafka else None
+        brokers = f"127.0.0.1:{self.kafka_path.port}" if self.kafka_path else cluster.lab.servers.brokers
+        kafka = {"kafka-brokers": brokers, "topic": cluster.topic, "partitions": cluster.partitions}
         every = {
             "bmp-recv": {**common, "listen": [f"127.0.0.1:{self.port}"], "router-id": "sysname",
                          "gate-socket": sockets["link"], "publish-socket": sockets["records"]},
@@ -257,8 +259,8 @@ class Cluster:
     """Nodes of one cluster with a topic of their own, and sinks with a database each."""
 
     def __init__(self, lab, nodes=("A", "B"), partitions=4, redis_url=None, settings=None, node_settings=None,
-                 standalone=False, bin_dir=BIN, create_topic=True):
-        self.lab = lab
+                 standalone=False, bin_dir=BIN, create_topic=True, cut_kafka=False):
+        self.lab, self.cut_kafka = lab, cut_kafka
         self.name = f"e2e-{secrets.token_hex(4)}"
         self.topic = f"{self.name}.parsed"
         self.partitions = partitions
@@ -278,6 +280,11 @@ class Cluster:
         if create_topic:
             self.create_topic()
             self.log = KafkaLog(lab.servers.brokers, self.topic)
+
+    def kafka_path(self):
+        """A path of one node's gate to the broker that can be cut."""
+        host, port = self.lab.servers.brokers.split(",")[0].rsplit(":", 1)
+        return self.lab.kafka_cutter((host, int(port)))
 
     def create_topic(self):
         gate = next(iter(self.nodes.values())).gate
@@ -457,6 +464,11 @@ class Lab:
 
     def cutter(self, target):
         cutter = Cutter(target)
+        self._closing.callback(cutter.close)
+        return cutter
+
+    def kafka_cutter(self, target):
+        cutter = KafkaCutter(target)
         self._closing.callback(cutter.close)
         return cutter
 

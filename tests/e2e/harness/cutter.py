@@ -2,6 +2,7 @@
 
 pass       forwards
 blackhole  reads nothing more and forwards nothing; connections stay open, new ones are accepted and left alone
+hold       takes what comes and forwards it when healed, after the connection's end as well: bytes that are on their way
 reset      resets every connection, new ones too
 refuse     closes the listening port as well
 delay      forwards everything `seconds` later, order kept
@@ -57,7 +58,7 @@ class Cutter:
 
     # --- inside the loop ---
     async def _set(self, mode, seconds, rate):
-        assert mode in ("pass", "blackhole", "reset", "refuse", "delay", "throttle"), mode
+        assert mode in ("pass", "blackhole", "hold", "reset", "refuse", "delay", "throttle"), mode
         self.mode, self.seconds, self.rate = mode, seconds, rate
         if mode in ("reset", "refuse"):
             self._reset_all()
@@ -92,7 +93,8 @@ class Cutter:
                 await self._changed.wait()
             other_reader, other = await asyncio.open_connection(*self.target)
             self._writers.add(other)
-            await asyncio.gather(self._pump(reader, other), self._pump(other_reader, writer))
+            towards, back = self.filters()
+            await asyncio.gather(self._pump(reader, other, towards), self._pump(other_reader, writer, back))
         except OSError:
             pass
         finally:
@@ -101,18 +103,28 @@ class Cutter:
                     self._writers.discard(w)
                     w.transport.abort()
 
-    async def _pump(self, reader, writer):
+    def filters(self):
+        """Functions for the bytes of a new connection, towards the target and back."""
+        return (lambda data: data), (lambda data: data)
+
+    async def _pump(self, reader, writer, change):
         """A delayed byte waits from the moment it was read, so order and pace are kept."""
-        queue = asyncio.Queue(maxsize=256)
+        queue = asyncio.Queue()
+        room = asyncio.Semaphore(256)  # chunks on their way, except while they are held
 
         async def read():
             while True:
                 while self.mode == "blackhole":
                     await self._changed.wait()
-                data = await reader.read(65536)
+                try:
+                    data = await reader.read(65536)
+                except OSError:
+                    data = b""
                 # What arrived after the cut began stays in here until it is healed.
                 while self.mode == "blackhole":
                     await self._changed.wait()
+                if self.mode != "hold":
+                    await room.acquire()
                 await queue.put((time.monotonic() + (self.seconds if self.mode == "delay" else 0), data))
                 if not data:
                     return
@@ -121,15 +133,16 @@ class Cutter:
             while True:
                 due, data = await queue.get()
                 await asyncio.sleep(max(0, due - time.monotonic()))
+                while self.mode in ("blackhole", "hold"):
+                    await self._changed.wait()
+                room.release()
                 if not data:
                     if writer.can_write_eof():
                         writer.write_eof()
                     return
                 if self.mode == "throttle" and self.rate:
                     await asyncio.sleep(len(data) / self.rate)
-                while self.mode == "blackhole":
-                    await self._changed.wait()
-                writer.write(data)
+                writer.write(change(data))
                 self.forwarded += len(data)
                 await writer.drain()
         tasks = [asyncio.ensure_future(read()), asyncio.ensure_future(write())]
@@ -138,3 +151,56 @@ class Cutter:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+class KafkaCutter(Cutter):
+    """A path to a Kafka broker. Clients learn the broker's address from its answers, so the port in Metadata answers
+    (versions 0 to 8) is replaced by this cutter's: the client stays on this path. One broker."""
+
+    METADATA, API_VERSIONS = 3, 18
+
+    def filters(self):
+        asked = {}  # correlation id -> version of a Metadata request
+        return self._framed(lambda frame: self._note(frame, asked)), self._framed(lambda frame: self._replace(frame, asked))
+
+    @staticmethod
+    def _framed(change):
+        """Applies `change` to whole frames; bytes of an unfinished one wait."""
+        rest = bytearray()
+
+        def feed(data):
+            rest.extend(data)
+            out = bytearray()
+            while len(rest) >= 4:
+                size, = struct.unpack_from("!i", rest)
+                if len(rest) < 4 + size:
+                    break
+                frame = change(bytes(rest[4:4 + size]))
+                del rest[:4 + size]
+                out += struct.pack("!i", len(frame)) + frame
+            return bytes(out)
+        return feed
+
+    def _note(self, frame, asked):
+        key, version, correlation = struct.unpack_from("!hhi", frame)
+        if key == self.METADATA:
+            assert version <= 8, f"Metadata version {version} is not known here"
+            asked[correlation] = version
+        return frame
+
+    def _replace(self, frame, asked):
+        correlation, = struct.unpack_from("!i", frame)
+        version = asked.pop(correlation, None)
+        if version is None:
+            return frame
+        at = 4 + (4 if version >= 3 else 0)  # throttle time
+        count, = struct.unpack_from("!i", frame, at)
+        assert count <= 1, "one broker only"
+        if count < 1:
+            return frame
+        at += 4 + 4  # count, node id
+        length, = struct.unpack_from("!h", frame, at)
+        at += 2 + length
+        port, = struct.unpack_from("!i", frame, at)
+        assert port == self.target[1], f"the broker says port {port}"
+        return frame[:at] + struct.pack("!i", self.port) + frame[at + 4:]

@@ -6,6 +6,7 @@ from .cluster import ROUTERS, wait_for
 
 # ha.md A.7 of the design, in seconds.
 CRASH, PLANNED, HANG = 2.9, 1.5, 2.9
+KAFKA_CUT = 5.0 + 1.5 + CRASH  # bad for five seconds, then a release that waits for answers in vain
 MARGIN, RETAIN = 2.0, 5.0
 # A take-over replays what was made in the margin, and in the time by which the last watermark that was seen lags behind.
 REPLAY = 3.0
