@@ -9,6 +9,7 @@
 // (the node's blob, ROLES): decider_output.cc.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -137,7 +138,7 @@ struct RouterState {
   std::string why;
 };
 
-class Decider {
+class Decider {  // NOLINT: in the order of reading, not of size
  public:
   Decider(DeciderSettings settings, const Persisted& persisted, BootTime now, std::int64_t wall_ms);
 
@@ -219,7 +220,7 @@ class Decider {
     bool torn = false;
     std::uint64_t since = 0;
     std::string id;
-    auto operator<=>(const Rank&) const = default;
+    auto operator<=>(const Rank&) const = default;  // NOLINT: clang-tidy 14 misreads it
   };
 
   // decider.cc
@@ -286,6 +287,9 @@ class Decider {
   NodeBlob blob_head(BootTime now);
   bool is_shown(const RouterState& st) const;
   ClaimBatch claim_batch(BootTime now);
+  bool is_pending(const RouterId& router) const {
+    return std::any_of(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.router == router; });
+  }
 
   void note(LogLevel level, const std::string& what, const std::string& why) {
     events_.push_back({level, what, {}, {}, why, 0});

@@ -95,9 +95,7 @@ ClaimBatch Decider::claim_batch(BootTime now) {
     c.items.push_back(std::move(item));
   }
   for (auto& [id, st] : routers_) {
-    const bool claimed =
-        std::any_of(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.router == st.router; });
-    if (claimed || !is_shown(st)) continue;
+    if (is_pending(id) || !is_shown(st)) continue;
     c.base.routers.push_back(entry(st, now));
     st.w_sent = st.w;
   }

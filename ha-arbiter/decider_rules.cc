@@ -464,8 +464,9 @@ void Decider::echo_gens(BootTime now) {
   bool mine_settled = true;
   for (const auto& [id, v] : nodes_) {
     if (!v.readable || !is_live(v, now)) continue;
+    const NodeView& view = v;
     const bool handled = std::none_of(routers_.begin(), routers_.end(), [&](const auto& r) {
-      return r.second.role == Role::kActive && is_unhandled(r.second, v, now);
+      return r.second.role == Role::kActive && is_unhandled(r.second, view, now);
     });
     if (handled || !rule_on("A7-echo")) seen_[id] = v.blob.gen;
     const auto echo = v.blob.seen.find(s_.node);
@@ -562,9 +563,9 @@ void Decider::forget_unused() {
   std::erase_if(routers_, [this](const auto& r) {
     const RouterState& st = r.second;
     return st.role == Role::kStandby && st.hold == Hold::kNone && !rows_.contains(r.first) && !own_.contains(r.first) &&
-           std::none_of(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.router == r.first; }) &&
-           std::none_of(nodes_.begin(), nodes_.end(),
-                        [&](const auto& n) { return n.second.routers.contains(r.first); });
+           !is_pending(r.first) && std::none_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
+             return n.second.routers.contains(r.first);
+           });
   });
 }
 

@@ -4,7 +4,7 @@
 
 namespace bmpha::arbiter {
 namespace {
-constexpr std::int64_t kKnownFor = 24 * 3600 * 1000;
+constexpr std::int64_t kKnownFor = std::int64_t{24} * 3600 * 1000;
 }
 
 bool MemoryCluster::is_late(std::int64_t made_ms, std::int64_t now_ms) const {

@@ -370,9 +370,10 @@ void RedisStore::Impl::command(const Arguments& args, std::uint64_t id) {
     texts.push_back(a.data());
     sizes.push_back(a.size());
   }
-  redisAsyncCommandArgv(connection->context, id != 0 ? on_reply : on_setup_reply,
-                        reinterpret_cast<void*>(static_cast<std::uintptr_t>(id)), static_cast<int>(args.size()),
-                        texts.data(), sizes.data());
+  redisAsyncCommandArgv(
+      connection->context, id != 0 ? on_reply : on_setup_reply,
+      reinterpret_cast<void*>(static_cast<std::uintptr_t>(id)),  // NOLINT: a number that hiredis carries
+      static_cast<int>(args.size()), texts.data(), sizes.data());
 }
 
 void RedisStore::Impl::setup_command(const Arguments& args) { command(args, 0); }

@@ -319,7 +319,7 @@ void Service::claimed(Result<ClaimReply> result) {
 
 void Service::send_forget() {
   store_busy_ = true;
-  store_->forget(std::exchange(forget_, {}), [this](Status s) {
+  store_->forget(std::exchange(forget_, {}), [this](const Status& s) {
     store_busy_ = false;
     if (!s) log_debug("owner not removed", kv("reason", s.message()));
     idle();
