@@ -179,11 +179,12 @@ def test_bmp_ha_finds_the_arbiter_through_supervisord(directory):
     (directory / "etc").mkdir()
     (directory / "etc" / "ha-arbiter.toml").write_text('node-name = "N"\n')
     log = directory / "signals"
-    (directory / "ha-arbiter").write_text(
-        f'#!/bin/bash\nexec -a ha-arbiter {sys.executable} -c \'import ctypes, signal; '
+    # The name ha-arbiter is taken last: from then on signals are waited for.
+    (directory / "start").write_text(
+        f'#!/bin/bash\nexec {sys.executable} -c \'import ctypes, signal; '
         'signal.pthread_sigmask(signal.SIG_BLOCK, range(34, 38)); ctypes.CDLL(None).prctl(15, b"ha-arbiter", 0, 0, 0); '
         f'open("{log}", "w").write(str(int(signal.sigwait(range(34, 38)))))\'\n')
-    (directory / "ha-arbiter").chmod(0o755)
+    (directory / "start").chmod(0o755)
     (directory / "s.conf").write_text(f"""[supervisord]
 nodaemon=true
 logfile={directory}/log
@@ -193,7 +194,7 @@ file={directory}/sock
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [program:ha-arbiter]
-command={directory}/ha-arbiter
+command={directory}/start
 autorestart=false
 """)
     url = f"unix://{directory}/sock"
