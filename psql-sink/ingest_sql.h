@@ -22,28 +22,27 @@ inline constexpr int kStagingFields = 19;
 inline constexpr const char* kCopyStaging = "COPY stg FROM STDIN (FORMAT binary)";
 
 // One statement for state and history. Returns: rows to update, rows updated, history rows.
-// alive: the row was visible to its peer's generation before the key's first event of this batch.
+// due: the row changes. alive: the row was visible to its peer's generation before the key's first event of this batch.
 inline constexpr const char* kApply = R"sql(
 WITH j AS MATERIALIZED (
   SELECT s.*, r.ctid AS rtid, r.attr_id AS r_attr, r.origin_as AS r_origin, r.withdrawn AS r_wd, r.epoch AS r_epoch,
          r.ts AS r_ts, r.first_ts AS r_first,
-         (r.ctid IS NOT NULL AND NOT r.withdrawn AND r.epoch >= s.live_epoch) AS alive
+         (r.ctid IS NOT NULL AND NOT r.withdrawn AND r.epoch >= s.live_epoch) AS alive,
+         (s.last AND r.ctid IS NOT NULL AND (NOT s.first OR s.withdrawn <> r.withdrawn OR s.row_epoch <> r.epoch
+           OR (NOT s.withdrawn AND s.attr_id IS DISTINCT FROM r.attr_id))) AS due
   FROM stg s LEFT JOIN rib r
     ON r.prefix = s.prefix AND r.peer_id = s.peer_id AND r.view = s.view AND r.path_id = s.path_id),
-d AS MATERIALIZED (
-  SELECT * FROM j WHERE last AND rtid IS NOT NULL
-    AND (NOT first OR withdrawn <> r_wd OR row_epoch <> r_epoch OR (NOT withdrawn AND attr_id IS DISTINCT FROM r_attr))),
 u AS (
   UPDATE rib r SET
-    attr_id = CASE WHEN d.attr_id IS NULL THEN d.r_attr ELSE d.attr_id END,
-    origin_as = CASE WHEN d.attr_id IS NULL THEN d.r_origin ELSE d.origin_as END,
-    ts = CASE WHEN d.first AND ((d.withdrawn AND d.r_wd)
-                             OR (d.alive AND NOT d.withdrawn AND d.attr_id IS NOT DISTINCT FROM d.r_attr))
-              THEN d.r_ts ELSE d.ts END,
-    first_ts = CASE WHEN d.risen THEN d.first_ts WHEN d.alive OR (d.first AND d.withdrawn) THEN d.r_first
-                    ELSE d.first_ts END,
-    epoch = d.row_epoch, withdrawn = d.withdrawn
-  FROM d WHERE r.ctid = d.rtid RETURNING 1),
+    attr_id = CASE WHEN j.attr_id IS NULL THEN j.r_attr ELSE j.attr_id END,
+    origin_as = CASE WHEN j.attr_id IS NULL THEN j.r_origin ELSE j.origin_as END,
+    ts = CASE WHEN j.first AND ((j.withdrawn AND j.r_wd)
+                             OR (j.alive AND NOT j.withdrawn AND j.attr_id IS NOT DISTINCT FROM j.r_attr))
+              THEN j.r_ts ELSE j.ts END,
+    first_ts = CASE WHEN j.risen THEN j.first_ts WHEN j.alive OR (j.first AND j.withdrawn) THEN j.r_first
+                    ELSE j.first_ts END,
+    epoch = j.row_epoch, withdrawn = j.withdrawn
+  FROM j WHERE r.ctid = j.rtid AND j.due RETURNING 1),
 i AS (
   INSERT INTO rib (attr_id, origin_as, path_id, ts, first_ts, peer_id, epoch, view, withdrawn, prefix)
   SELECT attr_id, origin_as, path_id, ts, first_ts, peer_id, row_epoch, view, withdrawn, prefix
@@ -57,7 +56,7 @@ l AS (
   WHERE CASE WHEN first THEN alive = withdrawn OR (alive AND NOT withdrawn AND attr_id IS DISTINCT FROM r_attr)
              ELSE log END
   RETURNING 1)
-SELECT (SELECT count(*) FROM d), (SELECT count(*) FROM u), (SELECT count(*) FROM l)
+SELECT (SELECT count(*) FROM j WHERE due), (SELECT count(*) FROM u), (SELECT count(*) FROM l)
 )sql";
 
 // $1 peers, $2 old live epochs, $3 new live epochs, $4 time, $5 node, $6 replay. Rows of a refreshed generation that
