@@ -155,6 +155,32 @@ class Process:
         return json.loads(path.read_text())
 
 
+class PrivateRedis:
+    """A Redis of the test's own; what it knew is gone when it is started again."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self):
+        self.popen = subprocess.Popen(["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "",
+                                       "--appendonly", "no", "--dir", "/tmp"],
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def answers():
+            with suppress(redis.RedisError):
+                return self.client().ping()
+        wait_for(answers, 10, "Redis answers")
+
+    def client(self):
+        return redis.Redis(port=self.port, socket_timeout=3)
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
+
+
 class Node:
     def __init__(self, run, name, port):
         self.name, self.directory, self.port = name, Path(run) / name, port

@@ -170,7 +170,7 @@ def replace_in(config, path):
     ("kafka-gate", "KAFKA_BROKERS", "unreachable", "kafka topic ready"),
     ("psql-sink", "KAFKA_BROKERS", "unreachable", "event=started"),
     ("psql-sink", "DATABASE_URL", "unreachable", "event=started"),
-    ("ha-arbiter", "REDIS_URL", "unreachable", "reachable"),
+    ("ha-arbiter", "REDIS_URL", "redis unreachable", "redis reachable again"),
 ])
 def test_server_absent_at_start_is_said_once_and_waited_for(tool, server, trouble, good, clusters, away):
     cluster = clusters(nodes="A")
