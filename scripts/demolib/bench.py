@@ -104,7 +104,9 @@ def measure_switch():
 
 
 def parse_results(path):
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text() or "{}")
+    if not found:
+        return []
     of = f"{found['prefixes']} prefixes, {found['bytes']} bytes, best of {found['rounds']}, one core"
     units = {"walk_bytes_per_s": ("B/s", f"walk over the BMP headers; {of}"),
              "parse_prefixes_per_s": ("prefixes/s", f"parse; {of}"),
@@ -113,7 +115,10 @@ def parse_results(path):
 
 
 def sink_results(path):
-    return [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+    found = json.loads(path.read_text() or "{}")
+    of = f"{found.get('routes')} routes, batches of {found.get('batch')}, one connection, best round"
+    return [measurement(name, value, "us", f"{'database' if name.startswith('db_') else 'sink'}: {of}")
+            for name, value in found.items() if re.match("(db|sink|wall)_us_per_route", name)]
 
 
 def main():
@@ -127,7 +132,9 @@ def main():
     options = parser.parse_args()
     results = parse_results(Path(options.parse)) + sink_results(Path(options.sink))
     broker = read_env(Path(options.run_dir))["BROKER"]
-    if broker == "embedded":
+    if not Path(options.packed).exists():
+        print("skipped: dump_seconds_1m, dump_seconds_1m_single (no generator)", file=sys.stderr)
+    elif broker == "embedded":
         print("skipped: dump_seconds_1m, dump_seconds_1m_single (the embedded broker keeps too little)", file=sys.stderr)
     else:
         for name, stream in (("dump_seconds_1m", options.packed), ("dump_seconds_1m_single", options.single)):
