@@ -11,6 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+import psycopg2
+
 from .demo import read_env, script
 from .kafka_log import KafkaLog
 
@@ -42,7 +44,8 @@ class DumpBench:
     def __init__(self, run, label):
         self.run, self.node, self.topic = Path(run), f"bench-{label}", f"bench.{label}"
 
-    def measure(self, stream):
+    def measure(self, stream, sink=False):
+        """Seconds until the broker has all, or with a sink until all routes are visible, and a note."""
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
@@ -51,6 +54,8 @@ class DumpBench:
                "--set", f"kafka-gate.topic={self.topic}")
         script("bmp-ha", "--run-dir", self.run, "--node", self.node, "topics", "create")
         log = KafkaLog(env["KAFKA_BROKERS"], self.topic)
+        if sink:
+            script("sink", "start", self.run, "bench-sink", "--set", f"psql-sink.topic={self.topic}")
         script("node", "start", self.run, self.node)
         pids = {tool: int((self.run / self.node / f"{tool}.pid").read_text()) for tool in ("bmp-recv", "kafka-gate")}
         stop = threading.Event()
@@ -60,15 +65,34 @@ class DumpBench:
             began = time.monotonic()
             sender = threading.Thread(target=send_file, args=(("127.0.0.1", port), stream, stop), daemon=True)
             sender.start()
-            ended = self.wait_for_end(log, began)
+            ended = self.wait_for_rows(env["DATABASE_URL"], log, began) if sink else self.wait_for_end(log, began)
             used = {tool: cpu_seconds(pid) - cpu[tool] for tool, pid in pids.items()}
             self.check_rows(log)
         finally:
             stop.set()
             script("node", "stop", self.run, self.node)
+            if sink:
+                script("sink", "stop", self.run, "bench-sink")
             log.close()
         per_prefix = ", ".join(f"{tool} {seconds / PREFIXES * 1e6:.2f}" for tool, seconds in used.items())
-        return ended - began, f"socket to broker, 1 M prefixes, no sink; CPU us per prefix: {per_prefix}"
+        what = "socket to visible rows, one sink" if sink else "socket to broker, no sink"
+        return ended - began, f"{what}, 1 M prefixes; CPU us per prefix: {per_prefix}"
+
+    def wait_for_rows(self, database, log, began):
+        """Counting a million rows again and again would slow what is measured: offsets first."""
+        with psycopg2.connect(database) as db, db.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT coalesce(sum(next_offset), 0) FROM ingest_offset WHERE topic = %s", (self.topic,))
+                now, (done,) = time.monotonic(), cursor.fetchone()
+                db.commit()
+                if done > 100 and done == sum(log.ends().values()):
+                    cursor.execute("SELECT count(*) FROM rib_live")
+                    if cursor.fetchone()[0] == PREFIXES:
+                        return now
+                    db.commit()
+                if now - began > 300:
+                    raise RuntimeError("1 M routes are not visible after 300 s")
+                time.sleep(0.2)
 
     @staticmethod
     def wait_for_end(log, began):
@@ -140,6 +164,8 @@ def main():
         for name, stream in (("dump_seconds_1m", options.packed), ("dump_seconds_1m_single", options.single)):
             seconds, note = DumpBench(options.run_dir, name.rsplit("_", 1)[1]).measure(stream)
             results.append(measurement(name, round(seconds, 2), "s", note))
+        seconds, note = DumpBench(options.run_dir, "pipeline").measure(options.packed, sink=True)
+        results.append(measurement("pipeline_seconds_1m", round(seconds, 2), "s", note))
     value, note = measure_switch()
     results.append(measurement("switch_ms", value, "ms", note))
     Path(options.out).write_text(json.dumps(results, indent=1) + "\n")
