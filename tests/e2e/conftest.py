@@ -5,6 +5,7 @@ run at the same time, each with processes, topic, database and Redis keys of its
 LANES=1 runs everything one after another. ROUTERS is the number of routers in most scenarios (default 20).
 """
 import os
+import signal
 import sys
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,7 @@ class Run:
         self._servers = None
         self.pool = ThreadPoolExecutor(max_workers=LANES, thread_name_prefix="lane")
         self.futures = {}
+        self.labs = set()
 
     @property
     def servers(self):
@@ -33,10 +35,13 @@ class Run:
             self._servers = Servers()
         return self._servers
 
-    def stop(self):
+    def stop(self, interrupted):
         for future in self.futures.values():
             future.cancel()
-        self.pool.shutdown(wait=True)
+        if interrupted:  # what runs in the lanes ends now; their threads find their processes gone
+            for lab in list(self.labs):
+                lab.close()
+        self.pool.shutdown(wait=not interrupted)
         if self._servers:
             self._servers.stop()
 
@@ -47,6 +52,7 @@ RUN = Run()
 def play(function, servers, name, parameters):
     """A scenario in its lab; the report is the lab's notes."""
     lab = Lab(servers, name)
+    RUN.labs.add(lab)
     try:
         function(lab, **parameters)
     except BaseException as e:
@@ -54,10 +60,16 @@ def play(function, servers, name, parameters):
         raise
     finally:
         lab.close()
+        RUN.labs.discard(lab)
     return "\n".join(lab.notes)
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def pytest_configure(config):
+    signal.signal(signal.SIGTERM, interrupt)  # leaves nothing behind when its time is over
     config.addinivalue_line("markers", "scenario: runs in a lane; takes the argument `lab` alone")
     config.addinivalue_line("markers", "loss: judges loss, so it needs a real broker")
 
@@ -96,8 +108,8 @@ def pytest_pyfunc_call(pyfuncitem):
     return True
 
 
-def pytest_sessionfinish(session):
-    RUN.stop()
+def pytest_sessionfinish(session, exitstatus):
+    RUN.stop(exitstatus == pytest.ExitCode.INTERRUPTED)
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from harness import wire
+from harness import verdict, wire
 from harness.bmpgen import Generator
 from harness.cutter import Cutter, KafkaCutter
+from harness.kafka_log import Header, Record
 from harness.verdict import number_of
 
 
@@ -345,3 +346,65 @@ def test_the_kafka_cutter_puts_its_port_into_metadata_answers():
     finally:
         cutter.close()
         broker.close()
+
+
+# --- the verdicts see what is wrong ---
+def record(partition, offset, kind, node, epoch, router="r", session=(1, 1), rows=(), **flags):
+    header = Header(kind, *(flags.get(f, False) for f in ("solo", "replay", "in_dump", "opener")), epoch, 1, router, session,
+                    offset, 0, node, ())
+    value = "V: 1.7\nT: unicast_prefix\n\n" + "".join("\t".join(row) + "\n" for row in rows) if rows else ""
+    return Record(partition, offset, float(offset), router, header, value.encode())
+
+
+def route(number):
+    row = ["add"] + [""] * 31
+    row[31] = f"4200000001:0:{number}"
+    return row
+
+
+class StoredHistory:
+    """Stands for a database that has these numbers."""
+
+    def __init__(self, numbers, withdrawn=()):
+        self.rows = [("r00", "p", 0, "x", False, False, "A", [f"4200000001:0:{n}"]) for n in numbers]
+        self.rows += [(*key, True, False, "A", None) for key in withdrawn]
+
+    def sql(self, _query):
+        return self.rows
+
+
+def test_a_number_that_is_not_stored_is_lost(play):
+    generator = play()
+    dial(generator)
+    carried = sorted(generator.carried())
+    assert not verdict.lost_numbers(generator, StoredHistory(carried))
+    assert list(verdict.lost_numbers(generator, StoredHistory(carried[:-1]))) == carried[-1:]
+
+
+def test_a_withdrawal_that_is_not_stored_is_lost(play):
+    generator = play()
+    dial(generator)
+    generator.change("r00", 0, 0, present=False)
+    key, = generator.withdrawals()
+    assert verdict.lost_withdrawals(generator, StoredHistory([])) == 1
+    assert verdict.lost_withdrawals(generator, StoredHistory([], [key])) == 0
+
+
+def test_duplicates_and_late_records_are_counted():
+    records = [record(0, 0, "run", "A", 1), record(0, 1, "routes", "A", 1, rows=[route(1), route(2)]), record(0, 2, "run", "B", 2),
+               record(0, 3, "routes", "B", 2, rows=[route(2), route(3)]), record(0, 4, "routes", "A", 1, rows=[route(4)])]
+    assert verdict.duplicates(records) == 1
+    assert [r.offset for r in verdict.late_records(records)] == [4]
+    assert not verdict.order_violations(records)
+
+
+def test_a_record_of_a_session_that_no_run_names_is_a_violation():
+    records = [record(0, 0, "run", "A", 1), record(0, 1, "routes", "A", 1, session=(1, 2), rows=[route(1)]),
+               record(1, 0, "routes", "A", 1, rows=[route(2)])]
+    assert len(verdict.order_violations(records)) == 2
+
+
+def test_a_claim_by_the_same_node_is_no_switch():
+    records = [record(0, 0, "run", "A", 1), record(0, 5, "run", "A", 2), record(0, 6, "run", "B", 3)]
+    moved, again = verdict.switches(records, 1)
+    assert moved == {"r": ("B", 5.0)} and again == {"r": ("A", 4.0)}
