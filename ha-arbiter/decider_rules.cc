@@ -541,7 +541,11 @@ void Decider::decide_unheld(RouterState& st, bool fresh, BootTime now, Decision&
   if (st.role != Role::kStandby || unheld < s_.stale_delay || !fresh) return;
   if (!is_emitter(st, now) || is_other_active(st, now)) return;
   note(LogLevel::kWarn, "router stale", st, "no node has a session of it");
+  // Nothing that is held is unsent: only what is emitted goes out. The claim is for the ended session, so that the gate
+  // does not stand before the records that it still keeps of it.
   Pending p;
+  p.start = now;
+  if (const GateRouter* g = row(st.router)) p.session = g->session;
   p.w = st.w;
   p.emit = Emit::kStale;
   p.why = "no node has the router";

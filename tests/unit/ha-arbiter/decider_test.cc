@@ -760,6 +760,19 @@ TEST_SUITE("A4.9 stale and down") {
       CHECK(o.last.claims.has_value() == c.mine);
     }
   }
+  TEST_CASE("the claim is for the ended session and replays nothing of what the gate still keeps of it") {
+    One o;
+    o.owner("me", 10);
+    o.theirs().hold = Hold::kNone;
+    o.row().up = false;
+    o.row().unsent_tail = false;
+    for (int n = 0; n < 30 && !o.last.claims; ++n) o.tick();
+    REQUIRE(o.last.claims);
+    o.win();
+    CHECK(o.role().emit == Emit::kStale);
+    CHECK(o.role().session == o.row().session);
+    CHECK(o.role().start > o.row().last_read);
+  }
   TEST_CASE("while any live node has it nobody emits, also while that node's key cannot be read") {
     One o;
     o.gate.routers.clear();
