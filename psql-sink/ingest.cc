@@ -306,6 +306,10 @@ bool Ingest::resolve_nodes(const Batch& batch) {
   return true;
 }
 
+// Not to_regclass(): that answers from the session's cache, which does not see what another one has just committed.
+constexpr const char* kTableExists =
+    "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND relnamespace = current_schema()::regnamespace)";
+
 Status create_day(PgConnection& pg, std::int64_t day) {
   const std::string from = timestamp_literal(day * kDayUs);
   const std::string to = timestamp_literal((day + 1) * kDayUs);
@@ -313,11 +317,11 @@ Status create_day(PgConnection& pg, std::int64_t day) {
   // ATTACH takes a weaker lock than CREATE ... PARTITION OF, so it does not wait for other writers.
   for (const char* table : {"rib_log", "stat_report"}) {
     const std::string part = fmt::format("{}_{}", table, name);
-    PgResult r = pg.exec("SELECT to_regclass($1) IS NOT NULL", {part});
+    PgResult r = pg.exec(kTableExists, {part});
     if (!r) return Status::error(r.error());
     if (r.flag(0, 0)) continue;
     r = pg.exec("BEGIN; SELECT pg_advisory_xact_lock(7240511002)");
-    if (r) r = pg.exec("SELECT to_regclass($1) IS NOT NULL", {part});
+    if (r) r = pg.exec(kTableExists, {part});
     const bool exists = r && r.flag(0, 0);
     if (r && !exists)
       r =
@@ -402,8 +406,8 @@ bool Ingest::write(const Partition& p, Batch& batch, PartitionState& state) {
     return false;
   }
   const bool done = apply_routes(batch) && sweep_leftovers(batch) && update_routers(batch, state) &&
-                    update_peers(batch) && update_fences(p, batch, state) && copy_events(batch) && copy_stats(batch) &&
-                    copy_rejected(p, batch);
+                    update_peers(p, batch) && update_fences(p, batch, state) && copy_events(batch) &&
+                    copy_stats(batch) && copy_rejected(p, batch);
   if (!done) return false;
   if (before_commit && !before_commit()) {
     result_.outcome = Outcome::kRefused;
@@ -470,7 +474,7 @@ bool Ingest::sweep_leftovers(const Batch& batch) {
   return check(pg_.exec("SET LOCAL enable_hashjoin = off"), "sweep settings");
 }
 
-bool Ingest::update_peers(const Batch& batch) {
+bool Ingest::update_peers(const Partition& p, const Batch& batch) {
   if (!batch.peer_updates.empty()) {
     using Numbers = std::vector<std::optional<std::int64_t>>;
     Numbers id, epoch, live, down, up, offset, clear, complete, loc_rib;
@@ -501,6 +505,15 @@ bool Ingest::update_peers(const Batch& batch) {
                "update peers"))
       return false;
   }
+  const bool healed = std::any_of(batch.peer_updates.begin(), batch.peer_updates.end(),
+                                  [](const auto& u) { return u.second.complete; });
+  if (healed &&
+      !check(pg_.exec("UPDATE ingest_gap g SET healed_at = now() WHERE topic = $1 AND part = $2 AND healed_at "
+                      "IS NULL AND NOT EXISTS (SELECT FROM peers p WHERE p.topic = g.topic AND p.part = g.part "
+                      "AND p.up AND p.incomplete)",
+                      {p.topic, std::to_string(p.number)}),
+             "heal gap"))
+    return false;
   for (const PeerInfo& info : batch.peer_infos) {
     const auto& c = info.columns;
     const std::string id = std::to_string(peer_ids_[info.peer]);

@@ -83,7 +83,7 @@ class Ingest {
   bool write(const Partition& partition, Batch& batch, PartitionState& state);
   bool apply_routes(const Batch& batch);
   bool sweep_leftovers(const Batch& batch);
-  bool update_peers(const Batch& batch);
+  bool update_peers(const Partition& partition, const Batch& batch);
   bool update_routers(const Batch& batch, const PartitionState& state);
   bool update_fences(const Partition& partition, const Batch& batch, const PartitionState& state);
   bool copy_events(const Batch& batch);

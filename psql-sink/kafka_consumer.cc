@@ -41,9 +41,10 @@ constexpr std::array<std::pair<const char*, const char*>, 5> kFixed = {{
     {"allow.auto.create.topics", "false"},
 }};
 // Defaults that kafka-option can change.
-constexpr std::array<std::pair<const char*, const char*>, 7> kDefaults = {{
+constexpr std::array<std::pair<const char*, const char*>, 8> kDefaults = {{
     {"partition.assignment.strategy", "cooperative-sticky"},
     {"auto.commit.interval.ms", "1000"},
+    {"session.timeout.ms", "10000"},  // a killed sink's partitions move after it
     {"fetch.wait.max.ms", "50"},
     {"fetch.error.backoff.ms", "100"},
     {"queued.max.messages.kbytes", "16384"},

@@ -128,8 +128,7 @@ void Maintenance::run() {
     } else {
       delay = backoff.next();
       std::unique_lock lock(mutex_);
-      if (!stopping_ && backoff.is_news(s.message()))
-        log_warn("housekeeping failed, retrying", kv("error", s.message()));
+      if (!stopping_ && backoff.failures() == 1) log_warn("housekeeping failed, retrying", kv("error", s.message()));
     }
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, delay, [this] { return stopping_; });

@@ -25,7 +25,8 @@ struct MemoryDeleter {
 std::string one_line(const char* text) {
   std::string s = text == nullptr ? "" : text;
   while (!s.empty() && (s.back() == '\n' || s.back() == ' ')) s.pop_back();
-  std::replace(s.begin(), s.end(), '\n', ' ');
+  std::replace_if(
+      s.begin(), s.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
   return s;
 }
 

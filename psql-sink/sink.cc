@@ -162,16 +162,14 @@ bool Sink::is_hole(const Partition& partition, Slot& slot, std::int64_t offset) 
 }
 
 void Sink::on_trouble(const std::string& what) {
+  if (!kafka_ok_) return log_debug("Kafka trouble", kv("error", what));  // said once an outage
   kafka_ok_ = false;
-  if (what == last_trouble_) return;
-  last_trouble_ = what;
   log_warn("Kafka trouble, the client retries", kv("error", what));
 }
 
 void Sink::on_working() {
   if (kafka_ok_) return;
   kafka_ok_ = true;
-  last_trouble_.clear();
   log_info("Kafka works again");
 }
 

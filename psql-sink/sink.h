@@ -78,7 +78,6 @@ class Sink {
   std::uint64_t assignments_ = 0;
   std::uint64_t pauses_ = 0, rebalances_ = 0, stale_messages_ = 0;
   bool kafka_ok_ = true;
-  std::string last_trouble_;
   bool poll_again_ = false;
   bool stopping_ = false;
   int exit_code_ = 0;

@@ -202,7 +202,8 @@ bool Writer::ensure_connected() {
   }
   ingest_.close();
   const Millis delay = reconnect_.next();
-  if (reconnect_.is_news(s.message()))
+  // Said once an outage: while a server goes down and comes up, every attempt has another reason.
+  if (reconnect_.failures() == 1)
     log_warn("database unreachable, retrying", kv("database", describe_conninfo(config_.database)),
              kv("error", s.message()));
   wait(delay);

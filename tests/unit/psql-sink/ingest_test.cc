@@ -531,6 +531,7 @@ TEST_CASE("database: a gap is recorded, peers are incomplete until their next fu
   number(dump);
   s.run(dump, [] { return std::size_t{100}; });
   CHECK(q.one("SELECT incomplete FROM peers") == "f");
+  CHECK(q.one("SELECT count(*) FROM ingest_gap WHERE healed_at IS NULL") == "0");
 }
 
 TEST_CASE("database: migrations are safe from several sinks at once, and a newer schema is refused") {
