@@ -1,4 +1,4 @@
-// When has the dump of a session ended? (ha.md A.5 G1: the bracket that `synced` closes.)
+// When has the dump of a session ended? (docs/protocol.md A.5 G1: the bracket that `synced` closes.)
 //
 // Every peer opened in the session must have ended its dump, per view and family: by End-of-RIB, or by silence of that
 // table for `quiet`. A family that the peer's OPENs agree on but that has not been seen yet may still come, as long as

@@ -101,7 +101,9 @@ RecordRing::Applied RecordRing::on_control(const Control& control) {
 const Record* RecordRing::next_of(const Queue& q) {
   if (q.next >= q.records.size()) return nullptr;
   const Record& r = q.records[q.next];
-  return q.sent_bytes + r.size > q.credit ? nullptr : &r;
+  // A record may overshoot the credit: were it held until it fits whole, a rest of credit that is smaller than the
+  // record and too large for the gate to renew would stop the session for ever.
+  return q.sent_bytes >= q.credit ? nullptr : &r;
 }
 
 bool RecordRing::next_sendable(Sendable& out) {

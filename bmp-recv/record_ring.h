@@ -1,5 +1,5 @@
-// Records that the gate has not released yet, and which of them may be sent to it now (common/link.h, ha.md A.3).
-// Pure: no sockets, no clock.
+// Records that the gate has not released yet, and which of them may be sent to it now (common/link.h, docs/protocol.md
+// A.3). Pure: no sockets, no clock.
 //
 // One Queue per session; it outlives the session until everything in it is released. Sequence, release and credit are
 // per session, so one stuck router never holds up another.

@@ -1,4 +1,4 @@
-// Identities that travel between the tools (ha.md A.1 of the design).
+// Identities that travel between the tools (docs/protocol.md A.1).
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // Messages on the acknowledged link between bmp-recv (ROUTER, binds) and kafka-gate (DEALER, connects), and the
-// rules of their exchange (ha.md A.3 of the design). One ZeroMQ frame = one message; the first byte tells the type.
+// rules of their exchange (docs/protocol.md A.3). One ZeroMQ frame = one message; the first byte tells the type.
 //
 //   gate -> recv  HELLO    once per connection and again every second until ALIVE answers with this gate_inc.
 //                          The newest HELLO wins: recv serves one gate, resets every session's credit and send

@@ -87,6 +87,7 @@ struct Options::Impl {
     Values given;                                     // from the command line
     std::function<std::string(const Values&)> check;  // "expected ..." or empty
     std::function<void(const Values&)> set;
+    std::function<std::function<void()>()> keep;  // gives what puts the present value back
   };
 
   std::string tool;
@@ -146,10 +147,16 @@ struct Options::Impl {
         return fmt::format("{}: key \"{}\": value \"{}\": {}", entry.first, name,
                            k.is_secret ? "(hidden)" : fmt::format("{}", fmt::join(entry.second, ", ")), e);
     }
-    for (const auto& [name, entry] : found) keys.at(name)->set(entry.second);
+    std::vector<std::function<void()>> undo;
+    for (const auto& [name, entry] : found) {
+      undo.push_back(keys.at(name)->keep());
+      keys.at(name)->set(entry.second);
+    }
     for (const auto& check_all : cross)
-      if (std::string e = check_all(); !e.empty())
+      if (std::string e = check_all(); !e.empty()) {
+        for (const auto& put_back : undo) put_back();
         return fmt::format("{}: {}", config.empty() ? "configuration" : "file " + config, e);
+      }
     return {};
   }
 
@@ -205,6 +212,10 @@ Options::Options(std::string tool, std::string description)
 Options::~Options() = default;
 
 namespace {
+template <class T>
+std::function<std::function<void()>()> keeper(T* target) {
+  return [target] { return std::function<void()>([target, value = *target] { *target = value; }); };
+}
 std::string one_value(const Values& v) { return v.size() == 1 ? std::string() : "expected one value"; }
 std::string with_default(const std::string& help, const std::string& shown) {
   return shown.empty() ? help : fmt::format("{} [{}]", help, shown);
@@ -217,6 +228,7 @@ void Options::text(const std::string& key, std::string* target, const std::strin
     if (std::string e = one_value(v); !e.empty()) return e;
     return check ? check(v[0]) : std::string();
   };
+  k.keep = keeper(target);
   k.set = [target](const Values& v) { *target = v[0]; };
 }
 
@@ -230,6 +242,7 @@ void Options::list(const std::string& key, std::vector<std::string>* target, con
         if (std::string e = check(one); !e.empty()) return e;
     return std::string();
   };
+  k.keep = keeper(target);
   k.set = [target](const Values& v) { *target = v; };
 }
 
@@ -242,6 +255,7 @@ void Options::number(const std::string& key, std::uint64_t* target, const std::s
     return max == UINT64_MAX ? fmt::format("expected a whole number of at least {}", min)
                              : fmt::format("expected a whole number from {} to {}", min, max);
   };
+  k.keep = keeper(target);
   k.set = [target](const Values& v) { parse_number(v[0], *target); };
 }
 
@@ -257,6 +271,7 @@ void Options::flag(const std::string& key, bool* target, const std::string& help
                ? std::string()
                : std::string("expected true or false");
   };
+  k.keep = keeper(target);
   k.set = [target](const Values& v) { *target = v[0] == "true" || v[0] == "1"; };
 }
 
@@ -270,6 +285,7 @@ void Options::duration(const std::string& key, Millis* target, const std::string
     if (max < Millis::max()) e += fmt::format(", at most {}ms", max.count());
     return e;
   };
+  k.keep = keeper(target);
   k.set = [target](const Values& v) { parse_duration(v[0], *target); };
 }
 
@@ -284,6 +300,7 @@ void Options::bytes(const std::string& key, std::uint64_t* target, const std::st
     if (max < UINT64_MAX) e += fmt::format(", at most {} bytes", max);
     return e;
   };
+  k.keep = keeper(target);
   k.set = [target](const Values& v) { parse_bytes(v[0], *target); };
 }
 
@@ -291,6 +308,7 @@ void Options::secret(const std::string& key, std::string* target, const std::str
   auto& k = impl_->add(key, {});
   k.is_secret = true;
   k.check = one_value;
+  k.keep = keeper(target);
   k.set = [target](const Values& v) { *target = v[0]; };
   impl_->app.footer(impl_->app.get_footer() + fmt::format("\nOnly in the file or the environment: {} ({})", key, help));
 }
@@ -304,6 +322,7 @@ void Options::choice(const std::string& key, std::string* target, std::vector<st
                ? std::string()
                : fmt::format("expected one of {}", all);
   };
+  k.keep = keeper(target);
   k.set = [target](const Values& v) { *target = v[0]; };
 }
 

@@ -1,4 +1,4 @@
-// The two level-triggered tables between kafka-gate and ha-arbiter (ha.md A.3 of the design). Each message is the
+// The two level-triggered tables between kafka-gate and ha-arbiter (docs/protocol.md A.3). Each message is the
 // whole table, sent again and again; a missed one costs nothing. Both sit on one host, so instants are CLOCK_BOOTTIME
 // values and not ages; ages are used only where a value leaves the host (the node key in Redis).
 #pragma once

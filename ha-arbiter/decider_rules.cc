@@ -401,14 +401,15 @@ void Decider::release(RouterState& st, const std::string& why, BootTime now) {
 
 // A4.5: before the re-assert, also when the owner is absent (F4).
 bool Decider::is_superseded(const RouterState& st) const {
-  if (!rule_on("A5-superseded")) return false;
+  if (!observed_ || !rule_on("A5-superseded")) return false;  // the owners were not read yet
   const auto own = own_.find(st.router);
   return own == own_.end() || own->second.node != s_.node || own->second.epoch != st.epoch;
 }
 
 // A4.6
 void Decider::go_solo(BootTime now) {
-  if (is_quiet(now) && joined_) return;
+  if (is_quiet(now) && joined_ && !hung_) return;
+  hung_ = false;  // Redis had its time to answer since
   solo_ = true;
   fresh_ = false;
   ++gen_;
@@ -476,6 +477,8 @@ void Decider::echo_gens(BootTime now) {
   for (const auto& [router, st] : routers_) {
     const auto h = st.handled.find(s_.node);
     if (st.role != Role::kStandby && (h == st.handled.end() || h->second < gen_)) mine_settled = false;
+    // Redis has lost its owner: no claim has used this node's W since it went alone.
+    if (st.solo_sent && !own_.contains(router)) mine_settled = false;
   }
   if (!mine_settled || solo_ || !observed_ || !unsettled_) return;
   unsettled_ = false;

@@ -86,8 +86,10 @@ bool Service::load_state(int& exit_code) {
   Persisted persisted;
   if (auto loaded = state_file_.load())
     persisted = loaded.value();
-  else
+  else {
+    persisted.unsettled = true;  // it may have died while it sent without Redis
     log_warn("state file not readable, starting without", kv("file", config_.state_file), kv("reason", loaded.error()));
+  }
   inc_ = random_inc();
   decider_ = std::make_unique<Decider>(decider_settings(config_, inc_), persisted, BootClock::now(), wall_us() / 1000);
   guard_ = std::make_unique<JoinGuard>(inc_, config_.tick, config_.ttl);

@@ -194,7 +194,7 @@ void Gate::hold_limit() {
 void Gate::free_acknowledged(std::uint64_t want) {
   std::vector<std::pair<std::uint64_t, HeldRecords*>> largest;
   for (auto& [id, r] : routers_)
-    if (const std::uint64_t b = r.acknowledged_bytes(); b > 0) largest.emplace_back(b, &r);
+    if (r.role() == Role::kActive) largest.emplace_back(r.bytes(), &r);
   std::sort(largest.begin(), largest.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   for (const auto& [b, r] : largest) {
     if (want == 0) return;
@@ -216,7 +216,8 @@ void Gate::tear_dumps() {
 }
 
 bool Gate::may_grant(const HeldRecords& r, const HeldRecords::SessionFlow& flow) const {
-  if (bytes_ + reserved_ + window() <= soft_limit()) return true;
+  // The same measure as hold_limit()'s: what can be freed is freed before any credit stops.
+  if (excess() == 0) return true;
   // Little room: only a router that holds less than its share goes on.
   const std::uint64_t outstanding = flow.granted - std::min(flow.granted, flow.received);
   return r.bytes() + outstanding + kLeastWindow <= share();

@@ -362,13 +362,6 @@ void HeldRecords::drop_front(std::size_t count) {
 
 // --- byte limit
 
-std::uint64_t HeldRecords::acknowledged_bytes() const {
-  if (role_ != Role::kActive) return 0;
-  std::uint64_t sum = 0;
-  for (std::uint64_t pos = front_; pos < acked_; ++pos) sum += cost(at(pos).envelope);
-  return sum;
-}
-
 void HeldRecords::free_acknowledged(std::uint64_t want) {
   if (role_ != Role::kActive) return;
   const std::uint64_t bytes_before = bytes_;

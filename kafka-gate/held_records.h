@@ -130,8 +130,6 @@ class HeldRecords {
 
   // --- memory (G6)
   std::uint64_t bytes() const { return bytes_; }
-  // Bytes that free_acknowledged() could free.
-  std::uint64_t acknowledged_bytes() const;
   // Frees acknowledged records of an active router from the front, about `want` bytes.
   void free_acknowledged(std::uint64_t want);
   // A standby's open dump can be dropped as a whole.

@@ -142,6 +142,7 @@ void HeldRecords::begin_run(const SessionId& session) {
   run_id_ = session;
   run_done_ = !rule_on("G4-run");
   if (run_done_) return;
+  if (run_open_) run_unacked_ -= settings_->partitions - run_next_;  // copies of the one before that never went out
   run_open_ = true;
   run_next_ = 0;
   run_unacked_ += settings_->partitions;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -94,11 +95,15 @@ struct KafkaProducer::Impl {
   std::string complaint;
   std::uint64_t outstanding = 0;
   std::uint64_t outstanding_bytes = 0;
-  std::vector<std::thread> reapers;
+  struct Reaper {
+    std::thread thread;
+    std::shared_ptr<std::atomic<bool>> done;
+  };
+  std::vector<Reaper> reapers;
 
   ~Impl() {
     retire();
-    for (std::thread& t : reapers) t.join();
+    for (Reaper& r : reapers) r.thread.join();
     if (event_fd >= 0) close(event_fd);
   }
 
@@ -160,6 +165,8 @@ Status KafkaProducer::Impl::start() {
   rd_kafka_queue_io_event_enable(instance.queue, event_fd, &kOne, sizeof kOne);
   lost.clear();
   outstanding = outstanding_bytes = 0;
+  // The queue signals when it stops being empty: what an unreachable broker put there before it was told to must be read.
+  wake();
   return Status::ok();
 }
 
@@ -171,7 +178,17 @@ void KafkaProducer::Impl::retire() {
   }
   if (instance.handle == nullptr) return;
   rd_kafka_queue_io_event_enable(instance.queue, -1, nullptr, 0);
-  reapers.emplace_back([old = instance]() mutable { old.destroy(); });
+  std::erase_if(reapers, [](Reaper& r) {
+    if (!*r.done) return false;
+    r.thread.join();
+    return true;
+  });
+  auto done = std::make_shared<std::atomic<bool>>(false);
+  reapers.push_back({std::thread([old = instance, done]() mutable {
+                       old.destroy();
+                       *done = true;
+                     }),
+                     done});
   instance = {};
 }
 

@@ -385,7 +385,8 @@ void Service::on_topic(const TopicWatch::Answer& a, BootTime now) {
     trouble = "kafka unreachable: " + a.why;
   else if (!a.verdict.refuse.empty())
     trouble = a.verdict.refuse.front();
-  const bool news = trouble != topic_trouble_;
+  // Once an outage, not once for every reason that it shows on its way.
+  const bool news = trouble.empty() != topic_trouble_.empty() || (a.reached && trouble != topic_trouble_);
   if (news && !trouble.empty()) log_error("kafka trouble", kv("why", trouble));
   if (news && trouble.empty())
     log_info("kafka topic ready", kv("topic", config_.topic), kv("partitions", a.info.partitions));

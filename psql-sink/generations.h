@@ -1,7 +1,7 @@
 // Fence and generations of one Kafka partition: which records count, and which rows of which peer are alive. A pure
 // state machine, fed in offset order: no clock, no I/O, the same answers for the same records wherever batches end.
 //
-// Rules (ha.md A.6 of the design):
+// Rules (docs/protocol.md A.6):
 //   S2  a `run` raises the router's mark; a record below the mark is dropped unless it is solo, and a solo record is
 //       dropped iff a `run` settled its gen.
 //   S4  every opener gives its peer a new generation (epoch). Inside a session's dump, and of a peer that is up, it is

@@ -55,7 +55,7 @@ class Ingest {
   Result<LoadedPartition> load(const Partition& partition);
   // Stores where a partition begins that has no offset yet.
   Status begin_partition(const Partition& partition, std::int64_t offset);
-  // The log no longer has the stored position (database.md 4): records the gap, moves the offset, marks the
+  // The log no longer has the stored position (SCHEMA.md): records the gap, moves the offset, marks the
   // partition's peers incomplete. `replaced`: the log is another one, offsets of the old one order nothing.
   Status jump(const Partition& partition, std::int64_t from, std::int64_t to, bool replaced);
 

@@ -40,7 +40,7 @@ Step insist(const char* what, F attempt) {
       return step;
     }
     const Millis delay = backoff.next();
-    if (backoff.is_news(why)) log_warn(what, kv("error", why));
+    if (backoff.failures() == 1) log_warn(what, kv("error", why));
     if (interrupted(delay)) return Step::kStop;
   }
 }

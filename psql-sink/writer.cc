@@ -424,7 +424,10 @@ void Writer::watch_fences(Slot& slot, const Batch& batch) {
     if (slot.fences.fenced(router, BootClock::now()))
       log_error("all records of a router are fenced: its owner's epoch is below one that was seen before",
                 kv("router", to_hex(router)), kv("node", node), kv("topic", slot.partition.topic),
-                kv("partition", slot.partition.number), kv("hint", "bmp-ha epoch raise"));
+                kv("partition", slot.partition.number),
+                kv("hint",
+                   "stop that node's ha-arbiter, raise the number after \"epoch\" in its state-file above "
+                   "ingest_fence.epoch of the router, start it"));
   }
   const std::lock_guard lock(mutex_);
   stats_.fence_alarm = false;

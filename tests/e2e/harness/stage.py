@@ -4,7 +4,7 @@ import time
 from . import verdict
 from .cluster import ROUTERS, wait_for
 
-# ha.md A.7 of the design, in seconds.
+# docs/protocol.md A.7, in seconds.
 CRASH, PLANNED, HANG = 2.9, 1.5, 2.9
 KAFKA_CUT = 5.0 + 1.5 + CRASH  # bad for five seconds, then a release that waits for answers in vain
 MARGIN, RETAIN = 2.0, 5.0

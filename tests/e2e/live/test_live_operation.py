@@ -360,12 +360,21 @@ def test_supervisord(clusters):
             done = supervised.bmp_ha("status", "--json")
             assert done.returncode == 0, done.stderr
             return json.loads(done.stdout)["nodes"]["A"]["mode"]
+        def since():
+            done = supervised.bmp_ha("status", "--json")
+            assert done.returncode == 0, done.stderr
+            return [r["nodes"]["A"]["since"] for r in json.loads(done.stdout)["routers"]]
         assert mode() == "auto"
         for command, wanted in (("force-active", "forced-active"), ("auto", "auto"), ("force-standby", "forced-standby"),
                                 ("auto", "auto"), ("switch", "auto")):
             done = supervised.bmp_ha(command)
             assert done.returncode == 0, done.stderr
             wait_for(lambda wanted=wanted: mode() == wanted, 3, lambda wanted=wanted: f"{wanted}, not {mode()}", 0.2)
+        # Signal 34 makes every session of this node the youngest.
+        before = since()
+        assert before
+        assert supervised.bmp_ha("switch").returncode == 0
+        wait_for(lambda: all(new > old for new, old in zip(since(), before)), 3, lambda: f"newer than {before}", 0.2)
         supervised.stop()
         order = [supervised.event_time(t, "stopped") for t in ("ha-arbiter", "psql-sink", "kafka-gate", "bmp-recv")]
         assert order == sorted(order), order

@@ -83,6 +83,15 @@ TEST_CASE("credit is cumulative and per session; one session without it holds up
   CHECK(send_all(ring).size() == 3);
 }
 
+TEST_CASE("a record that is larger than the rest of the credit goes out all the same") {
+  RecordRing ring(64 << 20);
+  RecordRing::Queue* a = ring.open(router(1), {9, 1}, "a", BootTime{});
+  for (std::uint64_t n = 1; n <= 3; ++n) ring.append(*a, record(n, kInitialCredit * 2 / 3));
+  CHECK(send_all(ring) == Seqs{1, 2});  // the second overshoots; then there is no credit left
+  CHECK(ring.on_control(credit(*a, kInitialCredit * 4 / 3 + 100'000)).credited);
+  CHECK(send_all(ring) == Seqs{3});
+}
+
 TEST_CASE("a closed session's records are kept until released, then it leaves the table") {
   RecordRing ring(1 << 20);
   RecordRing::Queue* q = ring.open(router(1), {9, 1}, "r1", BootTime{});

@@ -336,3 +336,11 @@ TEST_CASE("zero time stamps are replaced by the time of receipt") {
   REQUIRE(r.feed(monitoring(header, kRoute)));
   CHECK(r.keep.seen().back().rows[0][9] == "2023-11-14 22:15:00.000000");
 }
+
+TEST_CASE("a Route Mirroring message is counted, decoded into nothing, and the session goes on") {
+  Replay r;
+  const std::string mirrored = peer_header(1) + hex("0001 0002 0001");  // information TLV: messages were lost
+  REQUIRE(r.feed(initiation("r1") + bmp(6, mirrored) + peer_up(peer_header(1), kSent, kReceived)));
+  CHECK(r.shared.counters.messages[6] == 1);
+  CHECK(kinds(r.keep.seen()) == "session_begin router/1 peer!/1");
+}

@@ -132,6 +132,7 @@ TEST_CASE("a bad value names file, key, value and what would be right, and chang
     CHECK(has(out.errors, file));
     CHECK(has(out.errors, c.expected));
     CHECK(s.partitions == 16);
+    CHECK(s.hold == Millis{2000});
   }
 }
 

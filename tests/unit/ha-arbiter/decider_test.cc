@@ -659,6 +659,37 @@ TEST_SUITE("A4.7 re-assert") {
     CHECK(o.last.claims);  // the re-assert
     CHECK(o.d.gen() == gen + 1);
   }
+  TEST_CASE("Redis is gone when this process wakes: solo after TTL, not silence for ever") {
+    One o;
+    o.become_owner();
+    o.now += std::chrono::seconds(10);
+    CHECK(!o.d.decide(o.now).roles);
+    for (int n = 0; n < 6; ++n) {
+      o.now += Millis(500);
+      o.feed_gate();
+      o.last = o.d.decide(o.now);
+    }
+    CHECK(o.d.is_solo());
+    REQUIRE(o.last.roles);
+    CHECK(o.role().role == Role::kActive);
+  }
+  TEST_CASE("back from solo to a Redis that lost its owner: not settled before a claim has used this node's W") {
+    One o;
+    o.become_owner();
+    for (int n = 0; n < 6; ++n) {  // Redis away
+      o.now += Millis(500);
+      o.feed_gate();
+      o.last = o.d.decide(o.now);
+    }
+    REQUIRE(o.d.is_solo());
+    o.no_owner();
+    o.peer().seen["me"] = o.d.gen();  // the peer stands by and echoes at once
+    o.theirs().role = Role::kActive;  // and is not done, so that this node has to wait with its claim
+    o.row().role = Role::kStandby;
+    for (int n = 0; n < 4; ++n) o.tick();
+    CHECK(o.state().role == Role::kStandby);
+    CHECK_FALSE(o.d.blob(o.now).settled);
+  }
   TEST_CASE("a hang of the gate is a new gen, a restart of it is not") {
     One o;
     o.become_owner();
@@ -921,6 +952,9 @@ TEST_SUITE("restart") {
     CHECK(!after.d.decide(after.now).roles);  // nothing is said before the gate was heard
     after.now += Millis(10);
     after.feed_gate();
+    const auto early = after.d.decide(after.now);  // the owners were not read yet
+    REQUIRE(early.roles);
+    CHECK(early.roles->routers.at(0).role == Role::kActive);
     after.read();
     CHECK(!after.last.claims);
     CHECK(after.role().role == Role::kActive);

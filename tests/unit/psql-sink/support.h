@@ -45,8 +45,8 @@ Record route(int peer, int prefix, int attributes, std::uint64_t epoch = 1, std:
              std::int64_t time_us = 1700000000000000);
 void number(std::vector<Record>& records);
 
-// What must be visible and what must be history, worked out record by record from ha.md's words with plain maps: no
-// generations, but rows that are marked at a refresh and unmarked when they are announced again.
+// What must be visible and what must be history, worked out record by record from the protocol's words with plain maps:
+// no generations, but rows that are marked at a refresh and unmarked when they are announced again.
 class Model {
  public:
   struct Change {
