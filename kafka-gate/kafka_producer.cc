@@ -165,7 +165,8 @@ Status KafkaProducer::Impl::start() {
   rd_kafka_queue_io_event_enable(instance.queue, event_fd, &kOne, sizeof kOne);
   lost.clear();
   outstanding = outstanding_bytes = 0;
-  // The queue signals when it stops being empty: what an unreachable broker put there before it was told to must be read.
+  // The queue signals when it stops being empty: what an unreachable broker put there before it was told to must be
+  // read.
   wake();
   return Status::ok();
 }

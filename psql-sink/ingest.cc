@@ -113,7 +113,7 @@ Status Ingest::open() {
   if (const PgResult r = pg_.exec(kStaging); !r) return Status::error("staging tables: " + r.error());
   for (const auto& [name, sql] : kPrepared)
     if (const PgResult r = pg_.prepare(name, sql); !r) return Status::error(fmt::format("{}: {}", name, r.error()));
-  if (const PgResult r = pg_.prepare("apply", apply_statement().c_str()); !r)
+  if (const PgResult r = pg_.prepare("apply", apply_statement()); !r)
     return Status::error(fmt::format("apply: {}", r.error()));
   return Status::ok();
 }
