@@ -172,7 +172,7 @@ lint:  ## clang-format and clang-tidy; warnings are errors
 .PHONY: lint-run
 lint-run:
 	@clang-format-14 --dry-run -Werror $(ALL_SOURCES)
-	@printf '%s\n' $(LINT_SOURCES) | xargs -P 2 -n 4 -I{} clang-tidy-14 --quiet {} -- \
+	@printf '%s\n' $(LINT_SOURCES) | xargs -P 2 -I{} clang-tidy-14 --quiet {} -- \
 	  $(filter-out -MMD -MP -Werror,$(REQUIRED)) -DSPDLOG_COMPILED_LIB 2> >(grep -v "warnings generated\|Suppressed\|Use -header-filter" >&2)
 	@scripts/lint-scripts
 	@echo "lint: ok"

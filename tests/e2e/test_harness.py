@@ -8,6 +8,7 @@ import pytest
 
 from harness import verdict, wire
 from harness.bmpgen import Generator
+from harness.cluster import wait_for
 from harness.cutter import Cutter, KafkaCutter
 from harness.kafka_log import Header, Record
 from harness.verdict import number_of
@@ -139,6 +140,12 @@ def dial(generator):
     time.sleep(0.2)
 
 
+def arrived(generator, *streams):
+    """Waits until each of these (sink, number of its stream) has told the generator's whole RIB."""
+    wait_for("the streams tell the RIB", 15, lambda: all(
+        len(sink.streams) > n and table_of(sink.streams[n])[0] == truth(generator) for sink, n in streams))
+
+
 def test_both_sessions_of_a_router_carry_its_dump_then_every_change(play, sinks):
     generator = play()
     dial(generator)
@@ -146,6 +153,7 @@ def test_both_sessions_of_a_router_carry_its_dump_then_every_change(play, sinks)
     time.sleep(1)
     generator.stop_churn()
     generator.settle_all()
+    arrived(generator, (sinks["A"], 0), (sinks["B"], 0))
     time.sleep(0.3)
     for sink in sinks.values():
         table, eors = table_of(sink.streams[0])
@@ -165,7 +173,7 @@ def test_a_broken_session_dials_again_and_dumps_the_present_state(play, sinks):
     time.sleep(0.1)
     generator.change("r00", 0, 0, present=False)
     generator.change("r00", 1, 1)
-    time.sleep(0.6)
+    arrived(generator, (sinks["A"], 1), (sinks["B"], 0))
     assert len(sinks["A"].streams) == 2
     assert table_of(sinks["A"].streams[1])[0] == truth(generator) == table_of(sinks["B"].streams[0])[0]
     assert generator.sessions_of("A") == 2 and generator.sessions_of("B") == 1
@@ -176,7 +184,7 @@ def test_a_coalescing_session_sees_final_states_only_and_they_are_known(play, si
     generator.configure("B", coalesce=0.3)
     dial(generator)
     generator.burst(300)
-    time.sleep(0.8)
+    arrived(generator, (sinks["A"], 0), (sinks["B"], 0))
     fast, slow = (messages(sinks[n].streams[0]) for n in "AB")
     assert len(slow) < len(fast) / 2
     assert table_of(sinks["A"].streams[0])[0] == table_of(sinks["B"].streams[0])[0] == truth(generator)
@@ -194,8 +202,8 @@ def test_a_walk_does_not_tell_of_changes_ahead_of_it(play, sinks):
     withdrawals = [b for k, b in messages(sinks["B"].streams[0]) if k == 0 and b[42 + 19:42 + 21] != b"\0\0"]
     assert not withdrawals and generator.walking("B") == ["r00"]
     generator.pause_walk("B", paused=False)
-    time.sleep(1.2)
-    assert not generator.walking("B")
+    wait_for("the walk ends", 15, lambda: not generator.walking("B"))
+    arrived(generator, (sinks["B"], 0))
     assert table_of(sinks["B"].streams[0])[0] == truth(generator)
 
 
@@ -214,7 +222,7 @@ def test_a_reboot_with_one_peer_fewer_leaves_it_out_of_the_dump(play, sinks):
     generator = play()
     dial(generator)
     generator.reboot(remove_peer=0)
-    time.sleep(0.6)
+    arrived(generator, (sinks["A"], 1))
     table, _ = table_of(sinks["A"].streams[1])
     assert table == truth(generator) and all(peer == wire.sixteen("2001:db8:1::2") for peer, _, _ in table)
 
