@@ -9,6 +9,7 @@
 #include "bmp-recv/loop.h"
 #include "bmp-recv/server.h"
 #include "bmp-recv/state_dump.h"
+#include "common/dump_file.h"
 #include "common/event_loop.h"
 #include "common/log.h"
 

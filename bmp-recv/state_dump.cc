@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -103,23 +100,6 @@ std::string state_json(const StateView& state) {
                     {"counters", counters_json(state.counters)},
                     {"ring", ring_json(state.ring)}};
   return all.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Status write_dump(const std::string& path, const std::string& json) {
-  if (path.empty()) {
-    std::puts(json.c_str());
-    std::fflush(stdout);
-    return Status::ok();
-  }
-  const std::string temporary = path + ".new";
-  const auto fail = [&](const std::string& what, const std::string& file) {
-    return Status::error(fmt::format("cannot {} {}: {}", what, file, std::strerror(errno)));
-  };
-  std::FILE* file = std::fopen(temporary.c_str(), "we");
-  if (file == nullptr) return fail("create", temporary);
-  const bool written = std::fwrite(json.data(), 1, json.size(), file) == json.size() && std::fputc('\n', file) != EOF;
-  if (std::fclose(file) != 0 || !written) return fail("write", temporary);
-  return std::rename(temporary.c_str(), path.c_str()) == 0 ? Status::ok() : fail("replace", path);
 }
 
 }  // namespace bmpha::recv

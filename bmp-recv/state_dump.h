@@ -32,7 +32,4 @@ struct StateView {
 };
 std::string state_json(const StateView& state);
 
-// To the file, replaced as a whole; to stdout when path is empty.
-Status write_dump(const std::string& path, const std::string& json);
-
 }  // namespace bmpha::recv

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "common/dump_file.h"
 #include "common/log.h"
 #include "ha-arbiter/memory_store.h"
 #include "ha-arbiter/node_blob.h"

@@ -2,9 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 namespace bmpha::arbiter {
@@ -121,23 +118,6 @@ std::string state_json(const Decider& d, const Config& config, const DumpFacts& 
                     {"routers", std::move(routers)}};
   // A router's name is the router's own text: bytes that are no UTF-8 are replaced.
   return all.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Status write_dump(const std::string& path, const std::string& json) {
-  if (path.empty()) {
-    std::puts(json.c_str());
-    std::fflush(stdout);
-    return Status::ok();
-  }
-  const std::string temporary = path + ".new";
-  const auto fail = [&](const char* what, const std::string& file) {
-    return Status::error(fmt::format("cannot {} {}: {}", what, file, std::strerror(errno)));
-  };
-  std::FILE* file = std::fopen(temporary.c_str(), "we");
-  if (file == nullptr) return fail("create", temporary);
-  const bool written = std::fwrite(json.data(), 1, json.size(), file) == json.size() && std::fputc('\n', file) != EOF;
-  if (std::fclose(file) != 0 || !written) return fail("write", temporary);
-  return std::rename(temporary.c_str(), path.c_str()) == 0 ? Status::ok() : fail("replace", path);
 }
 
 }  // namespace bmpha::arbiter

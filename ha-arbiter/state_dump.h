@@ -19,7 +19,5 @@ struct DumpFacts {
 };
 
 std::string state_json(const Decider& decider, const Config& config, const DumpFacts& facts, BootTime now);
-// Replaces the file atomically; empty path: one line on stdout.
-Status write_dump(const std::string& path, const std::string& json);
 
 }  // namespace bmpha::arbiter
