@@ -90,6 +90,7 @@ struct KafkaConsumer::Impl {
   int fd = -1;
   // Topic names of records as they come, without a lookup per record.
   std::map<const rd_kafka_topic_t*, std::string> topic_names;
+  bool ever_assigned = false;
 
   static void on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t* list, void* self);
   static void on_error(rd_kafka_t*, int code, const char* reason, void* self);
@@ -105,6 +106,7 @@ void KafkaConsumer::Impl::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t c
   Impl& me = *static_cast<Impl*>(self);
   const bool cooperative = std::string_view(rd_kafka_rebalance_protocol(client)) == "COOPERATIVE";
   if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+    me.ever_assigned = true;
     for (int n = 0; n < list->cnt; ++n) list->elems[n].offset = RD_KAFKA_OFFSET_BEGINNING;  // not the group's
     if (cooperative) {
       const Error e(rd_kafka_incremental_assign(client, list));
@@ -245,7 +247,12 @@ void KafkaConsumer::close() {
   if (impl_->client == nullptr) return;
   impl_->queue.reset();
   rd_kafka_consumer_close(impl_->client);  // commits what was stored, leaves the group
-  rd_kafka_destroy(impl_->client);
+  // librdkafka before 2.3.0 aborts when a member of a sticky group that joined but never got an assignment is freed
+  // (its issue 4312): such a client is left as it is, silent, to the end of the process.
+  if (impl_->ever_assigned)
+    rd_kafka_destroy(impl_->client);
+  else
+    rd_kafka_set_log_level(impl_->client, -1);
   impl_->client = nullptr;
   ::close(impl_->fd);
 }
