@@ -8,11 +8,11 @@
 
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 
+#include "common/replace_file.h"
 #include "ha-arbiter/node_blob.h"
 
 namespace bmpha::arbiter {
@@ -79,16 +79,7 @@ Result<Persisted> StateFile::load() const {
 
 Status StateFile::store(const Persisted& p) {
   if (stored_any_ && stored_ == p) return Status::ok();
-  const std::string temporary = path_ + ".new";
-  const auto fail = [&](const char* what, const std::string& file) {
-    return Status::error(fmt::format("cannot {} {}: {}", what, file, std::strerror(errno)));
-  };
-  std::FILE* file = std::fopen(temporary.c_str(), "we");
-  if (file == nullptr) return fail("create", temporary);
-  const std::string text = encode_state(p);
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (std::fclose(file) != 0 || !written) return fail("write", temporary);
-  if (std::rename(temporary.c_str(), path_.c_str()) != 0) return fail("replace", path_);
+  if (Status s = replace_file(path_, encode_state(p), Durability::kHost); !s) return s;
   stored_any_ = true;
   stored_ = p;
   return Status::ok();

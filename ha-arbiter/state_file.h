@@ -25,7 +25,8 @@ class StateFile {
   Opened open(std::string& why);
   // Missing: defaults.
   Result<Persisted> load() const;
-  // Nothing is written when nothing changed. Without fsync: it must survive this process, and never hold up the loop.
+  // Nothing is written when nothing changed, which is nearly always: at claims and when solo begins or ends. On the
+  // disk when it returns, since what is sent afterwards relies on it.
   Status store(const Persisted& p);
 
  private:

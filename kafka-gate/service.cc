@@ -4,11 +4,10 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
-#include <fstream>
 #include <random>
 
 #include "common/backoff.h"
+#include "common/dump_file.h"
 #include "common/event_loop.h"
 #include "common/log.h"
 #include "common/options.h"
@@ -445,17 +444,7 @@ void Service::dump() {
   facts.producers = producers_;
   facts.malformed = malformed_;
   const std::string json = state_json(gate_, gate_.status(now, kafka_ok_), facts, now);
-  if (config_.dump_file.empty()) {
-    fmt::print("{}\n", json);
-    std::fflush(stdout);
-    return;
-  }
-  const std::string next = config_.dump_file + ".new";
-  std::ofstream file(next, std::ios::trunc);
-  file << json << '\n';
-  file.close();
-  if (!file || std::rename(next.c_str(), config_.dump_file.c_str()) != 0)
-    log_error("cannot write the state dump", kv("file", config_.dump_file));
+  if (Status s = write_dump(config_.dump_file, json); !s) log_error("state not written", kv("reason", s.message()));
 }
 
 void Service::stop(int code) {

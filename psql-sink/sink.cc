@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "common/dump_file.h"
 #include "common/log.h"
 #include "common/options.h"
 
@@ -249,7 +250,8 @@ void Sink::dump() {
         {partition, slot.writer, slot.committed, consumer_.known_end(partition), q.records, q.bytes, slot.paused});
   }
   for (const auto& writer : writers_) s.writers.push_back(writer->stats());
-  if (const Status w = write_dump(config_.dump_file, to_json(s)); !w) log_warn("state dump", kv("error", w.message()));
+  if (const Status w = write_dump(config_.dump_file, to_json(s)); !w)
+    log_error("state not written", kv("reason", w.message()));
 }
 
 int Sink::shut_down() {

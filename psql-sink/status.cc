@@ -1,12 +1,6 @@
 #include "psql-sink/status.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "common/options.h"
@@ -98,23 +92,6 @@ std::string to_json(const SinkStatus& s) {
                     {"batch_time", latency(sum.batch_time)},
                     {"partitions", partitions}};
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Status write_dump(const std::string& path, const std::string& json) {
-  if (path.empty()) {
-    fmt::print("{}\n", json);
-    std::fflush(stdout);
-    return Status::ok();
-  }
-  const std::string temporary = path + ".new";
-  {
-    std::ofstream file(temporary, std::ios::trunc);
-    file << json << '\n';
-    if (!file.flush()) return Status::error(fmt::format("cannot write {}: {}", temporary, std::strerror(errno)));
-  }
-  if (std::rename(temporary.c_str(), path.c_str()) != 0)
-    return Status::error(fmt::format("cannot rename {} to {}: {}", temporary, path, std::strerror(errno)));
-  return Status::ok();
 }
 
 }  // namespace bmpha::sink

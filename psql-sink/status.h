@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "common/result.h"
 #include "psql-sink/writer.h"
 
 namespace bmpha::sink {
@@ -28,7 +27,5 @@ struct SinkStatus {
 };
 
 std::string to_json(const SinkStatus& status);
-// To the file, atomically; to standard output as one line when the path is empty.
-Status write_dump(const std::string& path, const std::string& json);
 
 }  // namespace bmpha::sink
