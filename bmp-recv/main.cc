@@ -1,22 +1,22 @@
 // bmp-recv: accepts BMP from routers, decodes it, and hands records to kafka-gate.
 #include <malloc.h>
-#include <sys/signal.h>
 
 #include <csignal>
-#include <exception>
 
 #include "bmp-recv/config.h"
 #include "bmp-recv/loop.h"
 #include "bmp-recv/server.h"
 #include "bmp-recv/state_dump.h"
 #include "common/dump_file.h"
-#include "common/event_loop.h"
 #include "common/log.h"
+#include "common/program.h"
 
 namespace {
 
 using namespace bmpha;
 using namespace bmpha::recv;
+
+const std::vector<int> kSignals = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};  // NOLINT: before main, nothing else runs
 
 void on_signal(int signo, Options& options, const Config& config, Server& server) {
   switch (signo) {
@@ -36,9 +36,6 @@ void on_signal(int signo, Options& options, const Config& config, Server& server
 }
 
 int run(int argc, char** argv) {
-  const std::vector<int> signals{SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-  block_signals(signals);
-  std::signal(SIGPIPE, SIG_IGN);
   // Records come and go by the hundred KiB: keep their memory instead of giving it back page by page.
   mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
   mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
@@ -53,7 +50,7 @@ int run(int argc, char** argv) {
 
   Loop loop;
   Server server(loop, config);
-  loop.on_signals(signals, [&](int signo) { on_signal(signo, options, config, server); });
+  loop.on_signals(kSignals, [&](int signo) { on_signal(signo, options, config, server); });
   if (Status s = server.start(); !s) {
     log_error("cannot start", kv("reason", s.message()));
     return kExitEnvironment;
@@ -66,10 +63,5 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& e) {
-    log_error("bug", kv("reason", e.what()));
-    return kExitBug;
-  }
+  return run_program("bmp-recv", kSignals, [&] { return run(argc, argv); });
 }

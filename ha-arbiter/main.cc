@@ -1,9 +1,6 @@
 // ha-arbiter: decides, with the other nodes' arbiters, which of this node's routers it forwards.
-#include <csignal>
-#include <exception>
-
-#include "common/event_loop.h"
 #include "common/log.h"
+#include "common/program.h"
 #include "ha-arbiter/config.h"
 #include "ha-arbiter/service.h"
 
@@ -13,8 +10,6 @@ using namespace bmpha;
 using namespace bmpha::arbiter;
 
 int run(int argc, char** argv) {
-  block_signals(service_signals());
-  std::signal(SIGPIPE, SIG_IGN);
   Config config;
   Options options("ha-arbiter", "decides with the other nodes which routers this node forwards");
   add_options(options, config);
@@ -28,10 +23,5 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& e) {
-    log_error("bug", kv("reason", e.what()));
-    return kExitBug;
-  }
+  return run_program("ha-arbiter", service_signals(), [&] { return run(argc, argv); });
 }

@@ -1,12 +1,8 @@
-#include <csignal>
-#include <cstdio>
-#include <exception>
-
-#include "common/event_loop.h"
 #include "common/kafka_header.h"
 #include "common/kafka_topic.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/program.h"
 #include "kafka-gate/service.h"
 
 namespace {
@@ -60,12 +56,5 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // NOLINT: a closed peer is an error code, not a death
-  block_signals(gate::gate_signals());
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "kafka-gate: bug: %s\n", e.what());
-    return kExitBug;
-  }
+  return run_program("kafka-gate", gate::gate_signals(), [&] { return run(argc, argv); });
 }

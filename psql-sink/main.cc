@@ -1,12 +1,9 @@
 // psql-sink: parsed BMP records from Kafka into PostgreSQL, exactly once. Manual: psql-sink.8
-#include <fmt/format.h>
-#include <signal.h>
+#include <csignal>
 
-#include <exception>
-
-#include "common/event_loop.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/program.h"
 #include "psql-sink/migrations.h"
 #include "psql-sink/sink.h"
 #include "psql-sink/startup.h"
@@ -99,11 +96,6 @@ int run(int argc, const char* const* argv) {
 }  // namespace bmpha::sink
 
 int main(int argc, char** argv) {
-  bmpha::block_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGPIPE});
-  try {
-    return bmpha::sink::run(argc, argv);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "psql-sink: bug: {}\n", e.what());
-    return bmpha::kExitBug;
-  }
+  return bmpha::run_program("psql-sink", {SIGTERM, SIGINT, SIGHUP, SIGUSR1},
+                            [&] { return bmpha::sink::run(argc, argv); });
 }
