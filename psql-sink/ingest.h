@@ -52,6 +52,7 @@ class Ingest {
   bool usable() const { return pg_.usable(); }
   PgConnection& connection() { return pg_; }
 
+  // ingest_state.cc
   Result<LoadedPartition> load(const Partition& partition);
   // Stores where a partition begins that has no offset yet.
   Status begin_partition(const Partition& partition, std::int64_t offset);
@@ -71,24 +72,26 @@ class Ingest {
   std::function<bool()> before_commit;
 
  private:
-  struct Failure;
-  FlushResult failure(const PgResult& r, const char* what);
   // Each returns false after filling `result_`.
+  // ingest_ids.cc
   bool resolve_ids(const Partition& partition, Batch& batch, PartitionState& state);
   bool resolve_routers(const Batch& batch, PartitionState& state);
   bool resolve_peers(const Partition& partition, const Batch& batch, PartitionState& state);
   bool resolve_nodes(const Batch& batch);
+  // ingest.cc
   bool ensure_days(const Batch& batch);
   bool store_attributes(const Batch& batch);
   bool write(const Partition& partition, Batch& batch, PartitionState& state);
   bool apply_routes(const Batch& batch);
   bool sweep_leftovers(const Batch& batch);
+  // ingest_tables.cc
   bool update_peers(const Partition& partition, const Batch& batch);
   bool update_routers(const Batch& batch, const PartitionState& state);
   bool update_fences(const Partition& partition, const Batch& batch, const PartitionState& state);
   bool copy_events(const Batch& batch);
   bool copy_stats(const Batch& batch);
   bool copy_rejected(const Partition& partition, const Batch& batch);
+
   bool check(const PgResult& r, const char* what);
 
   PgConnection pg_;
@@ -100,8 +103,5 @@ class Ingest {
   CopyBuffer copy_;
   FlushResult result_;
 };
-
-// Creates the partitions of history and statistics for a day since 1970, unless they exist.
-Status create_day(PgConnection& pg, std::int64_t day);
 
 }  // namespace bmpha::sink

@@ -5,12 +5,11 @@
 #include "common/backoff.h"
 #include "common/log.h"
 #include "common/options.h"
-#include "psql-sink/ingest.h"
+#include "psql-sink/day_tables.h"
 
 namespace bmpha::sink {
 namespace {
 
-constexpr std::int64_t kDayUs = 86'400'000'000;
 constexpr std::uint64_t kMaxDays = 36500;
 constexpr Millis kAnalyzeInterval{15000};
 
