@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "common/node_name.h"
+
 namespace bmpha::recv {
 namespace {
 
@@ -55,8 +57,8 @@ std::vector<IpPrefix> Config::allowed() const {
 
 void add_options(Options& o, Config& c) {
   constexpr Millis kDay{86400000};
-  o.text("node-name", &c.node_name, "name of this node, unique in the cluster; used in logs", check_name);
-  o.text("cluster-name", &c.cluster_name, "name of the cluster", check_name);
+  o.text("node-name", &c.node_name, "name of this node, unique in the cluster; used in logs", check_node_name);
+  o.text("cluster-name", &c.cluster_name, "name of the cluster", check_node_name);
   o.number("cluster-id", &c.cluster_id, "number of the cluster", 0, UINT32_MAX);
   o.text("collector-id", &c.collector_id, "logical collector, the same on all nodes; empty: cluster-name", check_name);
   o.list("listen", &c.listen, "address to accept routers on, ADDRESS:PORT[,tag=NAME]", check_listen);

@@ -24,7 +24,8 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 
 void log_init(const std::string& tool, const std::string& node, bool verbose) {
   auto logger = std::make_shared<spdlog::logger>(tool, std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  const std::string who = node.empty() ? "%n" : "%n node=" + node;
+  std::string who = node.empty() ? "%n" : "%n node=";
+  for (const char c : node) who += c == '%' ? "%%" : std::string(1, c);  // in a pattern % begins a flag
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l " + who + " %v", spdlog::pattern_time_type::utc);
   logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
   logger->flush_on(spdlog::level::debug);

@@ -12,7 +12,7 @@ namespace bmpha {
 
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 
-// Once, before the first event. `node` may be empty.
+// Before the first event, and again when the node's name is known. `node` may be empty.
 void log_init(const std::string& tool, const std::string& node, bool verbose);
 void log_line(LogLevel level, std::string_view line);
 bool log_enabled(LogLevel level);

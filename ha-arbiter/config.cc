@@ -2,14 +2,11 @@
 
 #include <fmt/format.h>
 
-#include "ha-arbiter/node_blob.h"
+#include "common/node_name.h"
 
 namespace bmpha::arbiter {
 namespace {
 
-std::string check_id(const std::string& text) {
-  return is_node_id(text) ? std::string() : "expected 1 to 64 letters, digits or -._%+:@~";
-}
 std::string check_endpoint(const std::string& text) {
   return text.starts_with("ipc://") || text.starts_with("tcp://") ? std::string()
                                                                   : "expected ipc:///PATH or tcp://ADDRESS:PORT";
@@ -23,7 +20,7 @@ std::string check_path(const std::string& text) { return text.empty() ? "expecte
 }  // namespace
 
 std::string check_timing(const Config& c) {
-  if (c.node.empty()) return "key node-name: missing; expected a name that no other node of the cluster has";
+  if (std::string e = check_node_name_given(c.node); !e.empty()) return e;
   if (c.tick + 2 * c.redis_timeout > c.ttl)
     return fmt::format("key ttl: {} ms is less than tick + 2 * redis-timeout = {} ms", c.ttl.count(),
                        (c.tick + 2 * c.redis_timeout).count());
@@ -43,8 +40,8 @@ std::string check_timing(const Config& c) {
 void add_options(Options& o, Config& c) {
   constexpr Millis kDay{86'400'000};
   constexpr Millis kMinute{60'000};
-  o.text("node-name", &c.node, "name of this node, unique in the cluster", check_id);
-  o.text("cluster-name", &c.cluster_name, "name of the cluster", check_id);
+  o.text("node-name", &c.node, "name of this node, unique in the cluster", check_node_name);
+  o.text("cluster-name", &c.cluster_name, "name of the cluster", check_node_name);
   o.number("cluster-id", &c.cluster_id, "number of the cluster", 0, UINT32_MAX);
   o.text("redis-url", &c.redis_url, "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N]", check_url);
   o.secret("redis-password", &c.redis_password, "password for Redis, in place of one in redis-url");

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <set>
 
+#include "common/node_name.h"
+
 namespace bmpha::arbiter {
 namespace {
 
@@ -133,7 +135,7 @@ std::string decode_head(Cursor& c, NodeBlob& b, std::string_view& next) {
     return "first line is not \"bmpha-node VERSION\"";
   if (version == 0 || version > kBlobVersion || version + 1 < kBlobVersion)
     return fmt::format("version {} is not supported (this build reads {})", version, kBlobVersion);
-  if (!named(c.line(), "id", value) || !is_node_id(value)) return "line 2 is not a node id";
+  if (!named(c.line(), "id", value) || !is_node_name(value)) return "line 2 is not a node id";
   b.id = value;
   if (!named(c.line(), "inc", value) || !to_hex64(value, b.inc)) return "line 3 is not an incarnation";
   if (!named(c.line(), "tick", value) || !to_counter(value, b.tick)) return "line 4 is not a tick";
@@ -147,7 +149,7 @@ std::string decode_head(Cursor& c, NodeBlob& b, std::string_view& next) {
   for (next = c.line(); named(next, "seen", value); next = c.line()) {
     const std::string id(take_word(value));
     std::uint64_t gen = 0;
-    if (!is_node_id(id) || !to_counter(value, gen) || b.seen.size() >= kMaxNodes || !b.seen.emplace(id, gen).second)
+    if (!is_node_name(id) || !to_counter(value, gen) || b.seen.size() >= kMaxNodes || !b.seen.emplace(id, gen).second)
       return "a line \"seen\" is malformed";
   }
   return {};
@@ -156,13 +158,6 @@ std::string decode_head(Cursor& c, NodeBlob& b, std::string_view& next) {
 }  // namespace
 
 const char* hold_name(Hold h) { return kHolds[static_cast<std::size_t>(h)]; }
-
-bool is_node_id(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxNodeId && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("-._%+:@~").find(c) != std::string_view::npos;
-  });
-}
 
 std::string encode_head(const NodeBlob& blob) {
   NodeBlob b = blob;
@@ -230,7 +225,7 @@ OwnEntry decode_owner(std::string_view value) {
   e.raw = value;
   const std::string_view node = take_word(value);
   std::uint64_t epoch = 0;
-  if (!is_node_id(node) || !to_counter(value, epoch)) return e;
+  if (!is_node_name(node) || !to_counter(value, epoch)) return e;
   e.node = node;
   e.epoch = epoch;
   return e;
@@ -241,7 +236,7 @@ Observation read_observation(const TickReply& reply, BootTime at, std::size_t& m
   o.at = at;
   o.redis_ms = reply.redis_ms;
   for (const auto& [id, value] : reply.nodes) {
-    if (!is_node_id(id) || o.nodes.size() >= kMaxNodes) {
+    if (!is_node_name(id) || o.nodes.size() >= kMaxNodes) {
       ++malformed;
       continue;
     }

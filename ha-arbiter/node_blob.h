@@ -15,15 +15,11 @@
 namespace bmpha::arbiter {
 
 inline constexpr std::uint64_t kBlobVersion = 1;
-inline constexpr std::size_t kMaxNodeId = 64;
 inline constexpr std::size_t kMaxNodes = 256;
 inline constexpr std::size_t kMaxRouters = 100'000;
 inline constexpr std::size_t kMaxBlob = 64u << 20;
 // Largest epoch, gen or stamp that is believed: room for counting up from any clock.
 inline constexpr std::uint64_t kMaxCounter = std::uint64_t{1} << 62;
-
-// 1 to 64 of letters, digits and -._%+:@~
-bool is_node_id(std::string_view text);
 
 // The whole blob is head, one line for each router, tail.
 std::string encode_head(const NodeBlob& b);

@@ -1,6 +1,6 @@
-#include "common/kafka_header.h"
 #include "common/kafka_topic.h"
 #include "common/log.h"
+#include "common/node_name.h"
 #include "common/options.h"
 #include "common/program.h"
 #include "kafka-gate/service.h"
@@ -9,10 +9,6 @@ namespace {
 
 using namespace bmpha;  // NOLINT: the program's own namespace
 
-std::string check_node(const std::string& name) {
-  const bool fits = !name.empty() && name.size() <= kMaxNodeName;
-  return fits ? std::string() : fmt::format("expected a name of 1 to {} bytes", kMaxNodeName);
-}
 std::string check_not_empty(const std::string& v) { return v.empty() ? "expected a value" : std::string(); }
 
 int run(int argc, char** argv) {
@@ -20,8 +16,8 @@ int run(int argc, char** argv) {
   std::string cluster_name = "default";
   std::uint64_t cluster_id = 0;
   Options o("kafka-gate", "Holds a node's records and forwards those of the routers that this node owns to Kafka.");
-  o.text("node-name", &c.node, "name of this node, unique in the cluster", check_node);
-  o.text("cluster-name", &cluster_name, "name of the cluster");
+  o.text("node-name", &c.node, "name of this node, unique in the cluster", check_node_name);
+  o.text("cluster-name", &cluster_name, "name of the cluster", check_node_name);
   o.number("cluster-id", &cluster_id, "number of the cluster");
   o.text("recv-socket", &c.recv_socket, "where bmp-recv serves records", check_not_empty);
   o.text("roles-socket", &c.roles_socket, "where ha-arbiter publishes roles", check_not_empty);
@@ -40,8 +36,7 @@ int run(int argc, char** argv) {
   o.number("min-insync-replicas", &c.min_insync, "with --create-topics: copies that must be written", 1, 100);
   o.duration("retention", &c.retention, "with --create-topics: how long records are kept", Millis{60000});
   o.cross_check([&c] {
-    if (c.node.empty() && !c.create_topics)
-      return std::string("key \"node-name\": value \"\": expected a name, unique in the cluster");
+    if (std::string e = check_node_name_given(c.node); !e.empty() && !c.create_topics) return e;
     if (c.min_insync > c.replication)
       return fmt::format("key \"min-insync-replicas\": value \"{}\": expected at most replication = {}", c.min_insync,
                          c.replication);

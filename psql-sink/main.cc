@@ -2,6 +2,7 @@
 #include <csignal>
 
 #include "common/log.h"
+#include "common/node_name.h"
 #include "common/options.h"
 #include "common/program.h"
 #include "psql-sink/migrations.h"
@@ -14,8 +15,6 @@ namespace {
 struct Settings {
   SinkConfig sink;
   std::string node_name;
-  std::string cluster_name = "default";
-  std::uint64_t cluster_id = 0;
   std::string topic = "openbmp.parsed";
   std::vector<std::string> topics;
   std::uint64_t partitions = 16, writers = 2, batch_rows = 5000, bulk_rows = 20000, attribute_cache = 500000;
@@ -52,9 +51,7 @@ void declare(Options& o, Settings& s) {
   o.number("queue-records", &s.sink.queue_records, "records held in memory", 1000);
   o.text("retention", &s.retention, "history is kept so long, 0: for ever", check_retention);
   o.duration("sweep-interval", &s.sink.writer.sweep_interval, "pause between deletions of dead rows", Millis{1000});
-  o.text("node-name", &s.node_name, "name of this sink in its log lines");
-  o.text("cluster-name", &s.cluster_name, "taken for uniformity with the other tools, not used");
-  o.number("cluster-id", &s.cluster_id, "taken for uniformity with the other tools, not used");
+  o.text("node-name", &s.node_name, "name of this sink in its log lines", check_node_name);
   o.text("dump-file", &s.sink.dump_file, "where USR1 writes the state as JSON; empty: standard output");
   o.flag("migrate", &s.migrate, "bring the database's schema up to date and exit");
 }

@@ -129,7 +129,7 @@ class Demo:
             script("bmp-ha", "--run-dir", self.run, "--node", "A", "topics", "create")
         self.log = KafkaLog(self.env["KAFKA_BROKERS"], TOPIC)
         self.first_offsets = self.log.ends()
-        script("sink", "start", self.run, "sink", "--set", "psql-sink.cluster-name=demo")
+        script("sink", "start", self.run, "sink")
         for name in "AB":
             script("node", "start", self.run, name)
         self.db = psycopg2.connect(self.env["DATABASE_URL"])

@@ -46,7 +46,7 @@ TEST_CASE("the timing bounds of the protocol are checked, and the error names th
   CHECK(check_timing(config()).empty());
   Config c = config();
   c.node.clear();
-  CHECK(check_timing(c).starts_with("key node-name:"));
+  CHECK(check_timing(c).starts_with("key \"node-name\":"));
   c = config();
   c.ttl = Millis(1299);
   CHECK(check_timing(c).starts_with("key ttl:"));
