@@ -245,12 +245,13 @@ bool Server::process_frames(Connection& c, Bytes data, std::size_t& used) {
   return false;
 }
 
+// The line says that the session has ended as well.
 void Server::bad_frame(Connection& c, FrameState state, std::uint64_t offset) {
   ++shared_.counters.bad_frames;
   c.offset = offset;
-  log_error("bad frame", kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("offset", offset),
-            kv("reason", frame_error(state)));
-  drop(c, fmt::format("bad frame at byte {}: {}", offset, frame_error(state)), false);
+  log_error("bad frame", kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("session", c.session.number),
+            kv("offset", offset), kv("reason", frame_error(state)));
+  end(c);
 }
 
 void Server::log_faults(Connection& c) {
@@ -319,6 +320,16 @@ void Server::begin(Connection& c) {
 
 void Server::drop(Connection& c, const std::string& reason, bool expected) {
   if (c.dropped) return;
+  const bool was_up = c.phase == Phase::kUp;
+  log_event(expected ? LogLevel::kInfo : LogLevel::kWarn, was_up ? "session down" : "connection closed",
+            kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("session", c.session.number),
+            kv("bytes", c.offset + c.rest.size()), kv("messages", was_up ? c.decoder->messages() : 0),
+            kv("reason", reason), kv("terminated", was_up && c.decoder->terminated()));
+  end(c);
+}
+
+// Without a word; once.
+void Server::end(Connection& c) {
   c.dropped = true;
   const bool was_up = c.phase == Phase::kUp;
   if (was_up) {
@@ -327,10 +338,6 @@ void Server::drop(Connection& c, const std::string& reason, bool expected) {
     active_.erase(c.id);
     collector_changed_ = true;
   }
-  log_event(expected ? LogLevel::kInfo : LogLevel::kWarn, was_up ? "session down" : "connection closed",
-            kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("session", c.session.number),
-            kv("bytes", c.offset + c.rest.size()), kv("messages", was_up ? c.decoder->messages() : 0),
-            kv("reason", reason), kv("terminated", was_up && c.decoder->terminated()));
   c.watch.reset();
   c.fd.reset();
   const auto at = std::find_if(connections_.begin(), connections_.end(), [&](const auto& p) { return p.get() == &c; });
@@ -446,7 +453,7 @@ void Server::tick_waiting(Connection& c, BootTime now) {
   log_error(
       "router id in use", kv("router", c.name), kv("ip", c.ip), kv("port", c.port), kv("first", first.peer()),
       kv("hint", "two routers share this id: set router-id = sysname, or router-id = tag with a tag per listener"));
-  drop(c, "router id in use by a session that is alive", false);
+  end(c);
 }
 
 // ---- the collector object

@@ -64,6 +64,7 @@ class Server {
   void bad_frame(Connection& c, FrameState state, std::uint64_t offset);
   // Ends the connection; c is gone afterwards (from the next loop turn on).
   void drop(Connection& c, const std::string& reason, bool expected);
+  void end(Connection& c);
   void wake_waiting(const RouterId& id);
 
   void tick();
