@@ -49,7 +49,7 @@ ifneq ($(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell for p in $(PKGS_all); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
 ifneq ($(strip $(MISSING)),)
 # The targets that install what they need first run scripts/install-deps and then call make again.
-ifeq ($(filter demo test up bench lint,$(MAKECMDGOALS)),)
+ifeq ($(filter demo test matrix up bench lint,$(MAKECMDGOALS)),)
 $(error missing development packages: $(MISSING); run scripts/install-deps)
 endif
 endif
@@ -126,7 +126,7 @@ $(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OU
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_program,$(f))))
 
-.PHONY: all programs unit check check-programs test demo up down bench lint asan format fuzz-programs clean help \
+.PHONY: all programs unit check check-programs test matrix demo up down bench lint asan format fuzz-programs clean help \
   install-deps install $(TOOLS)
 all: $(TOOLS_PRESENT)
 programs: all $(TEST_TOOLS:%=$(OUT)/bin/%)
@@ -142,6 +142,10 @@ check: check-programs  ## unit tests and fuzz corpus replay, no servers
 test:  ## everything; the last line is "N passed, N failed"
 	@scripts/install-deps
 	@scripts/test
+
+matrix:  ## every row of the failure matrix, the long ones too; ROW=9 picks one
+	@scripts/install-deps
+	@scripts/matrix
 
 demo:  ## two nodes, a real router, a kill -9, a verdict
 	@scripts/install-deps

@@ -3,8 +3,11 @@
 A scenario is a test that takes the argument `lab` alone and spends its time waiting for clocks. LANES of them (default 2)
 run at the same time, each with processes, topic, database and Redis keys of its own; pytest reports them in their order.
 LANES=1 runs everything one after another. ROUTERS is the number of routers in most scenarios (default 20).
+
+The run ends with a line for each scenario that measured something; test_NN_... is row NN of the failure matrix.
 """
 import os
+import re
 import signal
 import sys
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -27,7 +30,8 @@ class Run:
         self._servers = None
         self.pool = ThreadPoolExecutor(max_workers=LANES, thread_name_prefix="lane")
         self.futures = {}
-        self.labs = set()
+        self.labs = {}  # of the scenarios that have begun, by node id
+        self.lines = []  # for the summary
 
     @property
     def servers(self):
@@ -39,7 +43,7 @@ class Run:
         for future in self.futures.values():
             future.cancel()
         if interrupted:  # what runs in the lanes ends now; their threads find their processes gone
-            for lab in list(self.labs):
+            for lab in list(self.labs.values()):
                 lab.close()
         self.pool.shutdown(wait=not interrupted)
         if self._servers:
@@ -49,18 +53,16 @@ class Run:
 RUN = Run()
 
 
-def play(function, servers, name, parameters):
+def play(item):
     """A scenario in its lab; the report is the lab's notes."""
-    lab = Lab(servers, name)
-    RUN.labs.add(lab)
+    lab = RUN.labs[item.nodeid] = Lab(RUN.servers, item.name)
     try:
-        function(lab, **parameters)
+        item.function(lab, **getattr(getattr(item, "callspec", None), "params", {}))
     except BaseException as e:
         e.report = lab.logs()
         raise
     finally:
         lab.close()
-        RUN.labs.discard(lab)
     return "\n".join(lab.notes)
 
 
@@ -72,6 +74,7 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, interrupt)  # leaves nothing behind when its time is over
     config.addinivalue_line("markers", "scenario: runs in a lane; takes the argument `lab` alone")
     config.addinivalue_line("markers", "loss: judges loss, so it needs a real broker")
+    config.addinivalue_line("markers", "long: takes its time; for `make matrix`, not for `make test`")
 
 
 def is_scenario(item):
@@ -88,8 +91,7 @@ def pytest_collection_finish(session):
     for item in scenarios:
         if servers.broker == "embedded" and item.get_closest_marker("loss"):
             continue
-        RUN.futures[item.nodeid] = RUN.pool.submit(play, item.function, servers, item.name,
-                                                   getattr(getattr(item, "callspec", None), "params", {}))
+        RUN.futures[item.nodeid] = RUN.pool.submit(play, item)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -129,5 +131,18 @@ def lab(request):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
-    if call.when == "call":
-        item.report_call = outcome.get_result()
+    if call.when != "call":
+        return
+    report = item.report_call = outcome.get_result()
+    lab = RUN.labs.get(item.nodeid)
+    if lab and (lab.figures or re.match(r"test_\d\d_", item.name)):
+        name = re.sub(r"^test_(\d\d)_", r"row \1 ", item.name).removeprefix("test_").replace("_", " ")
+        figures = " ".join(f"{k}={v}" for k, v in lab.figures.items())
+        RUN.lines.append(f"{name}: {report.outcome} {lab.seconds:.0f}s {figures}".rstrip())
+
+
+def pytest_terminal_summary(terminalreporter):
+    if RUN.lines:
+        terminalreporter.section("scenarios")
+        for line in sorted(RUN.lines):
+            terminalreporter.write_line(line)

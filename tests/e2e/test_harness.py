@@ -263,7 +263,8 @@ def test_the_cutter_passes_bytes_and_the_end(path):
         assert s.recv(100) == b"answer"
 
 
-def test_a_blackhole_keeps_the_connection_and_the_bytes_until_it_is_healed(path):
+@pytest.mark.parametrize(("mode", "seconds"), [("pass", 0), ("delay", 0.3)])
+def test_a_blackhole_keeps_the_connection_and_the_bytes_until_it_is_healed(path, mode, seconds):
     cutter, sink = path
     with connect(cutter) as s:
         s.sendall(b"a")
@@ -274,8 +275,10 @@ def test_a_blackhole_keeps_the_connection_and_the_bytes_until_it_is_healed(path)
         with connect(cutter) as later:
             later.sendall(b"c")
             assert wait_bytes(sink, 2, 0.3) == 1
-            cutter.heal()
+            began = time.monotonic()
+            cutter.set(mode, seconds)
             assert wait_bytes(sink, 12) == 12
+            assert time.monotonic() - began >= seconds
 
 
 def test_a_reset_ends_connections_and_refuses_new_ones(path):
@@ -297,6 +300,27 @@ def test_a_reset_ends_connections_and_refuses_new_ones(path):
     with connect(cutter) as s:
         s.sendall(b"again")
         assert wait_bytes(sink, 6) == 6
+
+
+def test_a_change_that_no_session_carried_comes_with_the_next_dump(path):
+    cutter, sink = path
+    generator = Generator(1, {"A": cutter.address})
+    try:
+        generator.configure("A", redial=0.05)
+        generator.start("A")
+        wait_for("dialled", 5, lambda: generator.up("A"))
+        generator.churn(200)
+        time.sleep(0.5)
+        generator.stop_churn()
+        cutter.set("refuse")
+        wait_for("the reset is noticed", 2, lambda: not generator.up("A"))
+        generator.change("r00", 0, 0)
+        assert generator.number not in generator.carried() and not generator.changes[generator.number].carried
+        cutter.heal()
+        wait_for("dialled again", 3, lambda: generator.up("A"))
+        arrived(generator, (sink, 1))
+    finally:
+        generator.close()
 
 
 def test_delay_and_throttle_keep_order_and_pace(path):

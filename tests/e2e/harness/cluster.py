@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -103,13 +104,14 @@ class Process:
         self._popen = None
         self.started = 0.0
         self.stopped = False  # by SIGSTOP
+        self.ending = False  # by us
 
     def start(self):
         assert not self.alive(), f"{self.name} runs"
         with open(self.log_path, "ab") as log:
             self._popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                            env=tool_environment(self.env), start_new_session=True)
-        self.started, self.stopped = time.monotonic(), False
+        self.started, self.stopped, self.ending = time.monotonic(), False, False
         return self
 
     @property
@@ -125,6 +127,9 @@ class Process:
 
     def answers(self):
         return self.alive() and not self.stopped
+
+    def ended_by_itself(self):
+        return self.code is not None and not self.ending
 
     def signal(self, number):
         assert self.alive(), f"{self.name} does not run: {self.tail()}"
@@ -145,12 +150,15 @@ class Process:
 
     def kill(self):
         """SIGKILL and reaped."""
+        self.ending = True
         if self.alive():
             os.kill(self._popen.pid, signal.SIGKILL)
         if self._popen:
             self._popen.wait()
 
     def wait(self, seconds=10):
+        """The exit code of a process that is expected to end."""
+        self.ending = True
         try:
             return self._popen.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -168,6 +176,10 @@ class Process:
     def log_lines(self, *words):
         """Lines that contain all these words."""
         return [line for line in self.log().splitlines() if all(w in line for w in words)]
+
+    def events(self, name):
+        """Log lines of this event."""
+        return self.log_lines(f'event="{name}"' if " " in name else f"event={name}")
 
     def tail(self, lines=15):
         return "\n".join(self.log().splitlines()[-lines:])
@@ -202,6 +214,15 @@ class Tool(Process):
             return status.st_ino, status.st_mtime_ns
         except FileNotFoundError:
             return None
+
+
+def kill_all(processes):
+    """SIGKILL to all as close together as can be."""
+    for process in processes:
+        if process.alive():
+            os.kill(process.pid, signal.SIGKILL)
+    for process in processes:
+        process.kill()
 
 
 class Node:
@@ -239,11 +260,7 @@ class Node:
 
     def kill(self):
         """All three at once, as when the host dies."""
-        for tool in self.tools.values():
-            if tool.alive():
-                os.kill(tool.pid, signal.SIGKILL)
-        for tool in self.tools.values():
-            tool.kill()
+        kill_all(self.tools.values())
 
     def terminate(self):
         """In the order in which an operator's supervisord does it: the arbiter hands over first."""
@@ -320,6 +337,12 @@ class Cluster:
     def processes(self):
         return [t for n in self.nodes.values() for t in n.tools.values()] + list(self.sinks)
 
+    def heal(self):
+        """Starts what does not run."""
+        for process in self.processes():
+            if not process.alive():
+                process.start()
+
     def redis(self):
         return redis.Redis.from_url(self.redis_url, decode_responses=True, socket_timeout=5)
 
@@ -334,12 +357,7 @@ class Cluster:
         return {router: (text.rsplit(" ", 1)[0], int(text.rsplit(" ", 1)[1])) for router, text in raw.items()}
 
     def close(self):
-        # Stopped processes do not see a kill as quickly as they should see a continue.
-        for process in self.processes():
-            if process.alive():
-                os.kill(process.pid, signal.SIGKILL)
-        for process in self.processes():
-            process.kill()
+        kill_all(self.processes())
         if hasattr(self, "log"):
             self.log.close()
         with contextlib.suppress(Exception):
@@ -440,8 +458,9 @@ class Lab:
         self.servers, self.name = servers, name
         self.directory = Path(tempfile.mkdtemp(prefix="bmpha-", dir="/tmp"))
         self.clusters, self.notes = [], []
+        self.figures = {}  # what was measured, for the summary
         self._closing = contextlib.ExitStack()
-        self._began = time.monotonic()
+        self._began, self.seconds = time.monotonic(), 0.0
 
     def note(self, text):
         """A line of the test's report."""
@@ -467,6 +486,12 @@ class Lab:
         self._closing.callback(cutter.close)
         return cutter
 
+    def path(self, address):
+        """A cutter on the way to the server of this URL or HOST:PORT, and the same address through it."""
+        host, port = re.search(r"([\w.-]+):(\d+)", address.rsplit("@", 1)[-1]).groups()
+        cutter = self.cutter((host, int(port)))
+        return cutter, f"{cutter.address[0]}:{cutter.port}".join(address.rsplit(f"{host}:{port}", 1))
+
     def kafka_cutter(self, target):
         cutter = KafkaCutter(target)
         self._closing.callback(cutter.close)
@@ -478,8 +503,10 @@ class Lab:
         return generator
 
     def process(self, name, argv, env=None):
+        """Another program; at the end it is asked to end, so that what it has started ends too."""
         process = Process(name, argv, self.directory / f"{name}.log", env)
         self._closing.callback(process.kill)
+        self._closing.callback(process.terminate, 60)
         return process
 
     def logs(self, lines=40):
@@ -491,6 +518,7 @@ class Lab:
         return "\n".join(parts)
 
     def close(self, keep=False):
+        self.seconds = self.seconds or time.monotonic() - self._began
         with contextlib.suppress(Exception):
             self._closing.close()
         if not keep and not os.environ.get("BMPHA_KEEP"):

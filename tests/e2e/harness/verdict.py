@@ -225,5 +225,6 @@ def judge(cluster, generator, sink, doomed=(), quiet=3.0, seconds=60, since=0.0)
     kinds = Counter(f"{r.header.kind} of {r.header.node}" for r in late)
     v.sample = [f"lost {n}: {lost[n].router} {lost[n].key}" for n in v.lost[:5]]
     v.sample += [f"wrong {k}: should be {w}, is {f}" for k, w, f in v.wrong[:5]]
+    cluster.lab.figures.update(lost=len(v.lost) + v.lost_withdrawals, wrong=len(v.wrong), duplicates=v.duplicates)
     cluster.lab.note(v.text() + "".join(f", late {k}: {n}" for k, n in sorted(kinds.items())))
     return v

@@ -1,0 +1,195 @@
+"""Rows of the failure matrix: links, routers that come and go, their clocks and their habits."""
+import threading
+import time
+
+import pytest
+
+from harness import verdict
+from harness.cluster import wait_for
+from harness.stage import CRASH, PLANNED, Stage
+
+pytestmark = [pytest.mark.scenario, pytest.mark.loss]
+
+
+def test_08_one_router_loses_its_link_to_the_owner(lab):
+    s = Stage(lab).settle()
+    router = s.of("A")[0]
+    s.generator.configure("A", redial=3)
+    s.fault(lambda: s.generator.reset("A", [router])).silence()
+    s.wait_owner("B", [router])
+    v = s.judge()
+    s.switched(PLANNED, "B", [router])
+    assert s.owners_now() == {**s.home, router: "B"}
+    assert v.duplicates <= s.replayed([router])
+    assert not s.kinds("down") and not s.kinds("stale")
+    s.no_order_violations()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("given_up", [False, True])
+def test_10_both_links_of_a_router_are_down(lab, given_up):
+    """`stale`, then one `down`, and a refresh on return; what was withdrawn meanwhile is gone in the end."""
+    s = Stage(lab, settings={"ha-arbiter": {"router-stale-delay": "2s", "router-down-delay": "6s"}}).settle().silence()
+    victim = s.generator.routers[0].name
+    verdict.wait_until_quiet(s.cluster, [s.sink], 1)
+
+    def rows():
+        return {k: v for k, v in verdict.rib_live(s.sink.database).items() if k[0] == victim}
+
+    def stale():
+        return s.sink.database.one("SELECT count(*) FROM routers WHERE name = %s AND stale_at IS NOT NULL", victim)
+    before = rows()
+    for name in s.names:
+        s.generator.stop(name, [victim], how="rst")
+    for k in s.generator.table_prefixes:  # half of both families is withdrawn
+        s.generator.change(victim, 0, k, present=k % 4 < 2)
+    wait_for("the router is stale", 8, stale)
+    assert before and rows() == before, "stale rows stay"
+    if given_up:
+        wait_for("its rows are gone", 15, lambda: not rows())
+    for name in s.names:
+        s.generator.start(name, [victim])
+    s.judge()
+    assert len(s.kinds("down")) == (s.cluster.partitions if given_up else 0)
+    assert stale() == 0
+
+
+@pytest.mark.long
+def test_25_the_link_to_the_owner_flaps(lab):
+    """Reset every three seconds: each reset moves that router once at most, and no other router."""
+    s = Stage(lab, split=False).settle()
+    victim = s.generator.routers[0].name
+    s.fault()
+    resets = 7
+    for _ in range(resets):
+        s.generator.reset("A", [victim])
+        time.sleep(3)
+    s.silence()
+    s.judge()
+    records = s.records()
+    claims = [router for (router, _), (_, when) in verdict.claims(records).items() if when > s.fault_wall]
+    assert set(claims) == {verdict.router_hashes(records)[victim]} and len(claims) <= resets
+    owners = s.owners_now()
+    assert {r: n for r, n in owners.items() if r != victim} == {r: n for r, n in s.home.items() if r != victim}
+
+
+def test_30_a_router_dials_again_within_200_ms(lab):
+    s = Stage(lab).settle()
+    routers = s.of("A")[:3]
+    s.generator.configure("A", redial=0.1)
+    s.fault(lambda: s.generator.reset("A", routers))
+    time.sleep(1)
+    s.silence()
+    s.wait_owner("B", routers)
+    s.judge()
+    s.switched(PLANNED, "B", routers)
+    # No record of the new session before its `run`; the old session's epoch covers the old session only.
+    s.no_order_violations()
+    assert not s.kinds("down")
+
+
+class Watch(threading.Thread):
+    """Polls rib_live all the time; remembers rows that were missing at any time."""
+
+    def __init__(self, database, keys):
+        super().__init__(daemon=True)
+        self._connection = database.connect()
+        self.keys, self.vanished, self.polls = set(keys), {}, 0
+        self._ended = threading.Event()
+        self.error = None
+
+    def run(self):
+        try:
+            with self._connection.cursor() as cursor:
+                while not self._ended.is_set():
+                    cursor.execute(verdict.RIB_LIVE)
+                    there = {row[:4] for row in cursor.fetchall()}
+                    self.polls += 1
+                    for key in self.keys - there:
+                        self.vanished.setdefault(key, self.polls)
+                    self._ended.wait(0.02)
+        except Exception as e:  # noqa: BLE001 - reported by the test
+            self.error = e
+
+    def stop(self):
+        self._ended.set()
+        self.join(10)
+        self._connection.close()
+        if self.error:
+            raise self.error
+
+
+def test_31_a_router_reboots_with_one_peer_removed(lab):
+    s = Stage(lab).settle()
+    routers = s.of("A")[:3]
+    removed = 0
+    # Rows that stay as they are: of the other peers and of the other routers, apart from the churn.
+    stable = {(r, peer, view, prefix) for (r, peer, view, prefix) in s.generator.expected()
+              if not any(prefix == s.generator.prefix(router, k) for router in s.generator.pick([r]) for k in s.generator.churn_prefixes)
+              and not (r in routers and peer == s.generator.pick([r])[0].peers[removed].ip)}
+    verdict.wait_until_quiet(s.silence().cluster, [s.sink], 1)
+    watch = Watch(s.sink.database, stable)
+    watch.start()
+    s.fault(lambda: s.generator.reboot(routers, remove_peer=removed))
+    v = s.judge(quiet=5)
+    watch.stop()
+    lab.note(f"polls={watch.polls} stable_rows={len(stable)}")
+    assert watch.polls > 20 and not watch.vanished, sorted(watch.vanished)[:5]
+    assert v.wrong == [] and not s.kinds("down")
+    gone = s.sink.database.one("SELECT count(*) FROM rib_live l JOIN peers p USING (peer_id) JOIN routers r USING (router_id) "
+                               "WHERE r.name = ANY(%s) AND family(p.addr) = 4", list(routers))
+    assert gone == 0
+    s.no_order_violations()
+
+
+@pytest.mark.parametrize("clock", ["zero", "past"])
+def test_32_a_take_over_with_router_clocks_that_are_wrong(lab, clock):
+    s = Stage(lab)
+    # Half of the routers are right, and those that are wrong become wrong in mid-life.
+    s.settle(seconds=5)
+    s.generator.set_clock(clock, [r.name for r in s.generator.routers[::2]])
+    time.sleep(3)
+    s.fault(s.node("A").kill).silence()
+    s.wait_owner("B")
+    s.generator.settle_all()
+    v = s.judge()
+    s.switched(CRASH, "B", s.of("A"))
+    assert v.duplicates <= s.replayed(s.of("A"))
+
+
+def test_32_a_rule_that_trusts_the_routers_clocks_would_be_wrong(lab):
+    """The same log, read by a sink where an older time loses, gives wrong rows once clocks have gone back."""
+    s = Stage(lab)
+    believer = s.sink_without("S3-times")
+    s.settle(seconds=3)
+    s.generator.set_clock("past", [r.name for r in s.generator.routers])
+    time.sleep(3)
+    s.fault(s.node("A").kill).silence()
+    s.wait_owner("B")
+    s.generator.settle_all()
+    s.judge_without(believer)
+    s.judge()
+
+
+def test_33_a_flapping_peer_moves_nothing(lab):
+    s = Stage(lab).settle()
+    s.fault()
+    for _ in range(10):
+        s.generator.peer_flap(s.of("A")[0], 1)
+        time.sleep(0.5)
+    s.silence()
+    s.judge()
+    s.no_switch()
+
+
+def test_coalescing_sessions_end_in_the_right_state(lab):
+    """One session of each router sees final states only; the owners die."""
+    s = Stage(lab)
+    for name in "AB":
+        s.generator.configure(name, [r for r in s.home if s.home[r] != name][::2], coalesce=0.3)
+        s.generator.configure(name, [r for r in s.home if s.home[r] == name][1::2], coalesce=0.3)
+    s.settle()
+    s.fault(s.node("A").kill).silence()
+    s.wait_owner("B")
+    s.judge()
+    s.switched(CRASH, "B", s.of("A"))

@@ -1,0 +1,140 @@
+"""Rows of the failure matrix: the sink, PostgreSQL, Redis and Kafka."""
+import time
+
+import pytest
+
+from harness import verdict
+from harness.cluster import wait_for
+from harness.stage import KAFKA_CUT, Stage
+
+pytestmark = [pytest.mark.scenario, pytest.mark.loss]
+
+
+def test_04_another_sink_takes_over_the_partitions_of_a_killed_one(lab):
+    s = Stage(lab).settle(seconds=2)
+    second = s.cluster.sink(database=s.sink.database, group=s.sink.group)
+    wait_for("the second sink has partitions", 30, lambda: second.state().get("partitions"))
+    s.generator.burst(500)
+    s.fault(s.sink.kill).silence()
+    s.generator.burst(200)
+    s.judge(seconds=90)
+    s.stored_once()
+
+
+def test_04_the_sink_is_killed_between_copy_and_commit(lab):
+    s = Stage(lab).settle(seconds=2)
+    database = s.sink.database
+    blocker = database.connect()
+    blocker.autocommit = False
+    with blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLE rib_log IN SHARE MODE")  # readers pass, the sink's INSERT waits behind its COPY
+
+    def waiting():
+        return database.one("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+                            "WHERE NOT l.granted AND a.datname = current_database()")
+    wait_for("the sink waits for the lock", 10, waiting)
+    s.fault(s.sink.kill)
+    s.generator.burst(500)
+    s.silence()
+    blocker.rollback()
+    blocker.close()
+    s.sink.start()
+    v = s.judge(seconds=90)
+    assert v.duplicates == 0
+    s.stored_once()
+    s.no_switch()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["blackhole", "refuse"])
+def test_11_the_owner_is_cut_from_redis(lab, mode):
+    """It goes on alone while the other owns too; at the heal one owner asserts anew, in silence."""
+    path, url = lab.path(lab.servers.redis_url)
+    s = Stage(lab, split=False, node_settings={"A": {"ha-arbiter": {"redis-url": url}}}).settle()
+    s.fault(lambda: path.set(mode))
+    wait_for("both nodes own", 8, lambda: all(n.owned() >= set(s.home) for n in s.cluster.nodes.values()), every=0.1)
+    time.sleep(max(0, s.fault_at + 8 - time.monotonic()))
+    s.silence()
+    path.heal()
+    verdict.wait_for_owners(s.cluster, s.generator, seconds=20)
+    s.judge(quiet=5)
+    assert {r.header.node for r in s.records() if r.header.solo} == {"A"}
+
+
+def test_12_redis_dies_and_comes_back_empty(lab):
+    redis = lab.private_redis()
+    s = Stage(lab, redis_url=redis.url)
+    s.settle()
+    before = {r: e for r, (_n, e) in s.cluster.owners().items()}
+    s.fault(redis.kill)
+    wait_for("both nodes go solo", 10, lambda: all(n.arbiter.state()["solo"] for n in s.cluster.nodes.values()), every=0.1)
+    time.sleep(3)
+    s.silence()
+    redis.start()
+    verdict.wait_for_owners(s.cluster, s.generator, seconds=20)
+    v = s.judge(quiet=5)
+    after = {r: e for r, (_n, e) in s.cluster.owners().items()}
+    assert after.keys() == before.keys() and all(after[r] > before[r] for r in before), "epochs must rise"
+    # Both sent everything for the length of the outage.
+    lab.note(f"duplicates={v.duplicates}")
+    solo = [r for r in s.records() if r.header.solo]
+    assert {r.header.node for r in solo} == {"A", "B"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pause", [1, 5])
+def test_13_redis_is_slow(lab, pause):
+    """One second: nothing. Five: each node alone meanwhile, then as before."""
+    redis = lab.private_redis()
+    s = Stage(lab, redis_url=redis.url).settle()
+    s.fault(lambda: redis.client().execute_command("CLIENT", "PAUSE", pause * 1000))
+    time.sleep(pause + 1)
+    s.silence()
+    verdict.wait_for_owners(s.cluster, s.generator, seconds=20)
+    v = s.judge(quiet=5)
+    if pause == 1:
+        s.no_switch()
+        assert v.duplicates == 0
+    else:
+        assert any(r.header.solo for r in s.records())
+
+
+def test_14_a_node_is_cut_from_kafka(lab):
+    """With requests in flight; they land after twenty seconds."""
+    s = Stage(lab, cut_kafka=True).settle()
+    path = s.node("A").kafka_path
+    path.set("hold")
+    s.generator.burst(200)
+    s.fault()
+    s.wait_owner("B", s.of("A"), seconds=20)
+    time.sleep(2)
+    s.silence()
+    s.generator.settle_all()
+    time.sleep(max(0, s.fault_at + 20 - time.monotonic()))
+    path.heal()
+    v = s.judge(quiet=5)
+    s.switched(KAFKA_CUT, "B", s.of("A"))
+    assert v.fenced > 0
+    s.no_order_violations()
+
+
+@pytest.mark.long
+def test_23_the_database_is_away(lab):
+    """Twice for four seconds in the middle of churn: nothing is lost, nothing stands twice."""
+    s = Stage(lab, sinks=0, rate=300)
+    s.sink = s.cluster.sink(start=False)
+    path, url = lab.path(s.sink.settings["database"])
+    s.sink.write_config(database=url)
+    s.sink.start()
+    s.settle(seconds=3).fault()
+    for mode in ("refuse", "blackhole"):
+        time.sleep(2)
+        path.set(mode)
+        time.sleep(4)
+        path.heal()
+    time.sleep(1)
+    s.silence()
+    v = s.judge(seconds=90)
+    assert v.duplicates == 0
+    s.stored_once()
+    s.no_switch()
