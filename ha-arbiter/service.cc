@@ -230,13 +230,14 @@ void Service::store_answered(const Result<TickReply>& result, BootTime at) {
   if (!result) {
     ++facts_.failed_ticks;
     facts_.redis = result.error();
-    if (std::exchange(reachable_, false)) log_warn("redis unreachable", kv("reason", result.error()));
+    if (redis_outage_.failed(at, BootClock::now())) log_warn("redis unreachable", kv("reason", result.error()));
     return;
   }
   heard_ms_ = result.value().redis_ms;
   heard_at_ = at;
   if (!config_.standalone) facts_.redis = "ok";
-  if (!std::exchange(reachable_, true)) log_info("redis reachable again");
+  if (const auto away = redis_outage_.works(BootClock::now()))
+    log_info("redis reachable again", kv("seconds", seconds_of(*away)));
   const std::int64_t skew = heard_ms_ - wall_us() / 1000;
   const bool skewed = std::abs(skew) > kMaxSkewMs;
   if (skewed && !skewed_) log_warn("clock of redis differs from this node's", kv("milliseconds", skew));
@@ -244,7 +245,7 @@ void Service::store_answered(const Result<TickReply>& result, BootTime at) {
 }
 
 void Service::ticked(Result<TickReply> result, BootTime at) {
-  const bool was_reachable = reachable_;
+  const bool was_reachable = !redis_outage_.lasts();
   store_answered(result, at);
   if (finishing_) return;
   if (!result) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/event_loop.h"
+#include "common/outage.h"
 #include "common/zmq_socket.h"
 #include "ha-arbiter/config.h"
 #include "ha-arbiter/decider.h"
@@ -78,7 +79,7 @@ class Service {
   // Redis' clock as last heard, also from answers that were too late to count.
   std::int64_t heard_ms_ = 0;
   BootTime heard_at_;
-  bool reachable_ = true;
+  Outage redis_outage_;
   bool skewed_ = false;
   bool persist_failed_ = false;
   std::string last_tick_warning_;

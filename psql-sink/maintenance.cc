@@ -86,8 +86,8 @@ Status refresh_statistics(PgConnection& pg) {
   return Status::ok();
 }
 
-Maintenance::Maintenance(MaintenanceConfig config)
-    : config_(std::move(config)), pg_(config_.database), thread_([this] { run(); }) {}
+Maintenance::Maintenance(MaintenanceConfig config, Outage& outage)
+    : config_(std::move(config)), outage_(outage), pg_(config_.database), thread_([this] { run(); }) {}
 Maintenance::~Maintenance() { stop(); }
 
 void Maintenance::set_retention(std::uint64_t days) {
@@ -108,6 +108,7 @@ void Maintenance::stop() {
 void Maintenance::run() {
   Backoff backoff(Millis{1000}, Millis{60000});
   BootTime next_round = BootClock::now();
+  BootTime connected_at;
   for (;;) {
     MaintenanceConfig config;
     {
@@ -116,7 +117,11 @@ void Maintenance::run() {
       config = config_;
     }
     Millis delay = kAnalyzeInterval;
-    Status s = pg_.usable() ? Status::ok() : pg_.connect();
+    Status s = Status::ok();
+    if (!pg_.usable()) {
+      connected_at = BootClock::now();
+      s = pg_.connect();
+    }
     if (s) s = refresh_statistics(pg_);
     if (s && BootClock::now() >= next_round) {
       s = maintain(pg_, config, wall_us());
@@ -126,8 +131,12 @@ void Maintenance::run() {
       backoff.reset();
     } else {
       delay = backoff.next();
-      std::unique_lock lock(mutex_);
-      if (!stopping_ && backoff.failures() == 1) log_warn("housekeeping failed, retrying", kv("error", s.message()));
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return;
+      if (!pg_.usable())
+        say_unreachable(outage_, config.database, s.message(), connected_at);
+      else if (backoff.failures() == 1)
+        log_warn("housekeeping failed, retrying", kv("error", s.message()));
     }
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, delay, [this] { return stopping_; });

@@ -31,7 +31,7 @@ Status refresh_statistics(PgConnection& pg);
 
 class Maintenance {
  public:
-  explicit Maintenance(MaintenanceConfig config);
+  Maintenance(MaintenanceConfig config, Outage& outage);
   ~Maintenance();
   Maintenance(const Maintenance&) = delete;
   Maintenance& operator=(const Maintenance&) = delete;
@@ -42,6 +42,7 @@ class Maintenance {
   void run();
 
   MaintenanceConfig config_;
+  Outage& outage_;
   PgConnection pg_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -8,6 +8,8 @@
 #include <charconv>
 #include <mutex>
 
+#include "common/log.h"
+
 namespace bmpha::sink {
 namespace {
 
@@ -196,6 +198,15 @@ std::string describe_conninfo(const std::string& conninfo) {
     out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, o->val);
   }
   return out.empty() ? "(default)" : out;
+}
+
+void say_unreachable(Outage& outage, const std::string& conninfo, const std::string& why, BootTime since) {
+  if (outage.failed(since, BootClock::now()))
+    log_warn("database unreachable, retrying", kv("database", describe_conninfo(conninfo)), kv("error", why));
+}
+void say_reachable(Outage& outage, const std::string& conninfo) {
+  if (const auto away = outage.works(BootClock::now()))
+    log_info("database reachable again", kv("database", describe_conninfo(conninfo)), kv("seconds", seconds_of(*away)));
 }
 
 std::string array_literal(const std::vector<std::optional<std::int64_t>>& values) {

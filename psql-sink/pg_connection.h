@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/outage.h"
 #include "common/result.h"
 
 namespace bmpha::sink {
@@ -73,6 +74,11 @@ class PgConnection {
 std::string check_conninfo(const std::string& conninfo);
 // For log lines: host, port and database without password.
 std::string describe_conninfo(const std::string& conninfo);
+
+// One line for an outage of the database and one for its end, for all connections of this process together. `since`:
+// when the connection was opened, or the attempt began.
+void say_unreachable(Outage& outage, const std::string& conninfo, const std::string& why, BootTime since);
+void say_reachable(Outage& outage, const std::string& conninfo);
 
 // "{1,2,NULL}" of numbers, as a text parameter for int4[] and int8[].
 std::string array_literal(const std::vector<std::optional<std::int64_t>>& values);

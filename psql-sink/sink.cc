@@ -22,6 +22,7 @@ constexpr Millis kStopPatience{5000};
 constexpr Millis kAskAgain{300};
 constexpr Millis kSeekAgain{300};
 constexpr Millis kStalled{2000};
+constexpr Millis kProbeTimeout{2000};
 constexpr std::uint32_t kJumpsForHole = 3;
 
 }  // namespace
@@ -33,8 +34,8 @@ Sink::Sink(SinkConfig config) : config_(std::move(config)), wake_fd_(eventfd(0, 
     [[maybe_unused]] const auto n = write(wake_fd_, &one, sizeof one);  // a full counter wakes as well
   };
   for (std::size_t n = 0; n < config_.writers; ++n)
-    writers_.push_back(std::make_unique<Writer>(config_.writer, watermarks, notify, once_));
-  maintenance_ = std::make_unique<Maintenance>(config_.maintenance);
+    writers_.push_back(std::make_unique<Writer>(config_.writer, watermarks, notify, once_, database_outage_));
+  maintenance_ = std::make_unique<Maintenance>(config_.maintenance, database_outage_);
 }
 
 Sink::~Sink() {
@@ -59,6 +60,7 @@ int Sink::run(const std::function<void(Sink&)>& on_hangup) {
   loop_.watch(wake_fd_, EPOLLIN, [this](std::uint32_t) { serve_writers(); });
   loop_.every(kHousekeeping, [this] {
     poll();  // the group's clock must never stand still
+    probe_kafka();
     for (auto& [partition, slot] : slots_) {
       balance(partition, slot);
       nudge(partition, slot);
@@ -87,6 +89,7 @@ void Sink::poll() {
 
 void Sink::on_assigned(const std::vector<Partition>& partitions) {
   ++rebalances_;
+  on_working();
   for (const Partition& p : partitions) {
     if (p.number >= static_cast<std::int32_t>(config_.partitions)) {
       log_error("the topic has got more partitions", kv("topic", p.topic), kv("partition", p.number),
@@ -163,15 +166,29 @@ bool Sink::is_hole(const Partition& partition, Slot& slot, std::int64_t offset) 
 }
 
 void Sink::on_trouble(const std::string& what) {
-  if (!kafka_ok_) return log_debug("Kafka trouble", kv("error", what));  // said once an outage
-  kafka_ok_ = false;
+  const BootTime now = BootClock::now();
+  if (!kafka_outage_.failed(now, now)) return log_debug("Kafka trouble", kv("error", what));  // said once an outage
   log_warn("Kafka trouble, the client retries", kv("error", what));
+  probe_pause_.reset();
+  probe_at_ = now + probe_pause_.next();
 }
 
 void Sink::on_working() {
-  if (kafka_ok_) return;
-  kafka_ok_ = true;
-  log_info("Kafka works again");
+  if (const auto away = kafka_outage_.works(BootClock::now()))
+    log_info("Kafka works again", kv("seconds", seconds_of(*away)));
+}
+
+// Records show that Kafka is back, but there may be none: so ask for something, aside, as it blocks.
+void Sink::probe_kafka() {
+  if (probe_.valid()) {
+    if (probe_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
+    if (probe_.get()) on_working();
+    probe_at_ = BootClock::now() + probe_pause_.next();
+  }
+  if (!kafka_outage_.lasts() || slots_.empty() || BootClock::now() < probe_at_) return;
+  const Partition asked = slots_.begin()->first;
+  probe_ =
+      std::async(std::launch::async, [this, asked] { return consumer_.watermarks(asked, kProbeTimeout).has_value(); });
 }
 
 void Sink::serve_writers() {
@@ -240,7 +257,7 @@ void Sink::balance(const Partition& partition, Slot& slot) {
 void Sink::dump() {
   SinkStatus s;
   s.group = config_.writer.group;
-  s.kafka_ok = kafka_ok_;
+  s.kafka_ok = !kafka_outage_.lasts();
   s.pauses = pauses_;
   s.rebalances = rebalances_;
   s.stale_messages = stale_messages_;
@@ -263,6 +280,7 @@ int Sink::shut_down() {
   for (std::thread& t : stops) t.join();
   serve_writers();
   stopping_ = true;
+  if (probe_.valid()) probe_.wait();
   consumer_.close();
   log_info("stopped");
   return exit_code_;

@@ -2,12 +2,15 @@
 // without holes, pauses partitions whose queue is full, and tells Kafka how far the database is.
 #pragma once
 
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "common/backoff.h"
 #include "common/event_loop.h"
+#include "common/outage.h"
 #include "psql-sink/kafka_consumer.h"
 #include "psql-sink/maintenance.h"
 #include "psql-sink/status.h"
@@ -59,6 +62,7 @@ class Sink {
   bool is_hole(const Partition& partition, Slot& slot, std::int64_t offset);
   void on_trouble(const std::string& what);
   void on_working();
+  void probe_kafka();
   void poll();
   void serve_writers();
   void balance(const Partition& partition, Slot& slot);
@@ -71,13 +75,17 @@ class Sink {
   EventLoop loop_;
   KafkaConsumer consumer_;
   OnceLog once_;
+  Outage database_outage_;
+  Outage kafka_outage_;
+  std::future<bool> probe_;
+  Backoff probe_pause_{Millis{250}, Millis{2000}};
+  BootTime probe_at_{};
   int wake_fd_ = -1;
   std::vector<std::unique_ptr<Writer>> writers_;
   std::unique_ptr<Maintenance> maintenance_;
   std::map<Partition, Slot> slots_;
   std::uint64_t assignments_ = 0;
   std::uint64_t pauses_ = 0, rebalances_ = 0, stale_messages_ = 0;
-  bool kafka_ok_ = true;
   bool poll_again_ = false;
   bool stopping_ = false;
   int exit_code_ = 0;

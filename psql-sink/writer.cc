@@ -35,11 +35,12 @@ void add(BatchCounts& a, const BatchCounts& b) {
 
 }  // namespace
 
-Writer::Writer(WriterConfig config, Watermarks watermarks, std::function<void()> notify, OnceLog& once)
+Writer::Writer(WriterConfig config, Watermarks watermarks, std::function<void()> notify, OnceLog& once, Outage& outage)
     : config_(std::move(config)),
       watermarks_(std::move(watermarks)),
       notify_(std::move(notify)),
       once_(once),
+      outage_(outage),
       ingest_(config_.database, config_.group),
       attributes_(config_.attribute_cache),
       next_sweep_(BootClock::now() + config_.sweep_interval),
@@ -192,29 +193,27 @@ bool Writer::ensure_connected() {
     busy_ = nullptr;
     idle_.notify_all();
   }
+  const BootTime began = BootClock::now();
   const Status s = ingest_.open();
   if (s) {
-    log_info("database connected", kv("database", describe_conninfo(config_.database)));
+    say_reachable(outage_, config_.database);
     reconnect_.reset();
+    connected_at_ = BootClock::now();
     const std::lock_guard lock(mutex_);
     stats_.connected = true;
     return true;
   }
   ingest_.close();
-  const Millis delay = reconnect_.next();
-  // Said once an outage: while a server goes down and comes up, every attempt has another reason.
-  if (reconnect_.failures() == 1)
-    log_warn("database unreachable, retrying", kv("database", describe_conninfo(config_.database)),
-             kv("error", s.message()));
-  wait(delay);
+  say_unreachable(outage_, config_.database, s.message(), began);
+  wait(reconnect_.next());
   return false;
 }
 
 void Writer::lost_connection(const std::string& why) {
-  log_warn("database connection lost", kv("error", why));
   ingest_.close();
   attributes_.clear();
   const std::lock_guard lock(mutex_);
+  if (!stopping_) say_unreachable(outage_, config_.database, why, connected_at_);  // else stop() cut it off
   // Every partition starts again from what the database really has.
   for (auto& [partition, slot] : slots_) slot->loaded = false;
   stats_.connected = false;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/backoff.h"
+#include "common/outage.h"
 #include "psql-sink/fence_watch.h"
 #include "psql-sink/ingest.h"
 #include "psql-sink/kafka_consumer.h"
@@ -74,8 +75,8 @@ class Writer {
  public:
   using Watermarks = std::function<std::optional<OffsetRange>(const Partition&)>;
 
-  // `notify` is called from the writer's thread when events wait.
-  Writer(WriterConfig config, Watermarks watermarks, std::function<void()> notify, OnceLog& once);
+  // `notify` is called from the writer's thread when events wait. `outage` is the database's, shared by all who use it.
+  Writer(WriterConfig config, Watermarks watermarks, std::function<void()> notify, OnceLog& once, Outage& outage);
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -145,6 +146,8 @@ class Writer {
   const Watermarks watermarks_;
   const std::function<void()> notify_;
   OnceLog& once_;
+  Outage& outage_;
+  BootTime connected_at_{};
   Ingest ingest_;
   AttributeCache attributes_;
   Backoff reconnect_;

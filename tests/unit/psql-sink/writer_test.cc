@@ -17,6 +17,7 @@ const Partition kPart{"openbmp.parsed", 3};
 struct Rig {
   std::string database;
   OnceLog once;
+  Outage outage;
   std::atomic<std::int64_t> low = 0, high = 1000000;
   std::vector<Record> records;
   std::vector<WriterEvent> events;
@@ -25,7 +26,7 @@ struct Rig {
   explicit Rig(const std::string& db, WriterConfig config = {})
       : database(db),
         writer(
-            with(std::move(config), db), [this](const Partition&) { return range(); }, [] {}, once) {
+            with(std::move(config), db), [this](const Partition&) { return range(); }, [] {}, once, outage) {
     writer.assign(kPart, 1);
   }
   static WriterConfig with(WriterConfig c, const std::string& db) {
@@ -175,6 +176,7 @@ TEST_CASE("writer: while the broker does not answer nothing is assumed, and a re
   if (server == nullptr) return;
   const std::string database = server->fresh_database();
   OnceLog once;
+  Outage outage;
   std::atomic<int> asked = 0;
   Writer writer(
       Rig::with({}, database),
@@ -182,7 +184,7 @@ TEST_CASE("writer: while the broker does not answer nothing is assumed, and a re
         ++asked;
         return std::optional<OffsetRange>();
       },
-      [] {}, once);
+      [] {}, once, outage);
   writer.assign(kPart, 1);
   for (int n = 0; n < 1000 && asked < 2; ++n) usleep(5000);
   CHECK(asked >= 2);
@@ -194,10 +196,12 @@ TEST_CASE("writer: while the broker does not answer nothing is assumed, and a re
 
 TEST_CASE("writer: stops at once while the database is away, with its queue unwritten") {
   OnceLog once;
+  Outage outage;
   const BootTime began = BootClock::now();
   {
     Writer writer(
-        Rig::with({}, "host=/nonexistent dbname=x"), [](const Partition&) { return OffsetRange{}; }, [] {}, once);
+        Rig::with({}, "host=/nonexistent dbname=x"), [](const Partition&) { return OffsetRange{}; }, [] {}, once,
+        outage);
     writer.assign(kPart, 1);
     usleep(300000);
     writer.stop(Millis{3000});
