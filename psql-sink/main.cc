@@ -1,6 +1,7 @@
 // psql-sink: parsed BMP records from Kafka into PostgreSQL, exactly once. Manual: psql-sink.8
 #include <csignal>
 
+#include "common/dump_file.h"
 #include "common/log.h"
 #include "common/node_name.h"
 #include "common/options.h"
@@ -75,17 +76,27 @@ int run(int argc, const char* const* argv) {
   finish(s);
   if (o.check_only()) return o.finish_check();
   log_init("psql-sink", s.node_name, o.verbose());
-  if (const auto code = prepare(s.sink, s.migrate)) return *code;
-  Sink sink(s.sink);
-  return sink.run([&](Sink& running) {
-    if (const std::string e = o.reload(); !e.empty()) {
-      log_error("configuration not reloaded", kv("error", e));
-      return;
-    }
-    std::uint64_t days = 0;
-    parse_retention(s.retention, days);
-    running.set_retention(days);
+  SinkConfig config = s.sink;  // what HUP changes goes into `s`
+  const auto reload = [&] {
+    if (const std::string e = o.reload(); !e.empty()) return log_error("configuration not reloaded", kv("error", e));
+    parse_retention(s.retention, config.maintenance.retention_days);
     log_info("configuration reloaded", kv("retention", s.retention), kv("note", "other keys need a restart"));
+  };
+  StartupHooks hooks;
+  hooks.wait = !s.migrate;
+  hooks.hangup = reload;
+  hooks.dump = [&](const std::string& waiting_for) {
+    SinkStatus status;
+    status.group = config.writer.group;
+    status.waiting_for = waiting_for;
+    if (const Status w = write_dump(config.dump_file, to_json(status)); !w)
+      log_error("state not written", kv("reason", w.message()));
+  };
+  if (const auto code = prepare(config, s.migrate, hooks)) return *code;
+  Sink sink(config);
+  return sink.run([&](Sink& running) {
+    reload();
+    running.set_retention(config.maintenance.retention_days);
   });
 }
 

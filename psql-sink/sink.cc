@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <system_error>
 
 #include "common/dump_file.h"
 #include "common/log.h"
@@ -28,6 +30,7 @@ constexpr std::uint32_t kJumpsForHole = 3;
 }  // namespace
 
 Sink::Sink(SinkConfig config) : config_(std::move(config)), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
   const auto watermarks = [this](const Partition& p) { return consumer_.watermarks(p, Millis{3000}); };
   const auto notify = [this] {
     const std::uint64_t one = 1;

@@ -2,13 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
-#include <ctime>
+#include <functional>
+#include <future>
+#include <system_error>
 
 #include "common/backoff.h"
+#include "common/event_loop.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outage.h"
 #include "psql-sink/migrations.h"
 
 namespace bmpha::sink {
@@ -16,34 +24,91 @@ namespace {
 
 enum class Step { kDone, kRetry, kRefused, kStop };
 
-// Waits between attempts; true when a signal asks to end.
-bool interrupted(Millis delay) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  timespec t{};
-  t.tv_sec = delay.count() / 1000;
-  t.tv_nsec = delay.count() % 1000 * 1000000;
-  return sigtimedwait(&set, nullptr, &t) > 0;
-}
-
-// Tries until it is done, refused, or a signal ends the waiting.
-template <class F>
-Step insist(const char* what, F attempt) {
-  Backoff backoff;
-  for (;;) {
-    std::string why;
-    const Step step = attempt(why);
-    if (step != Step::kRetry) {
-      if (step == Step::kRefused) log_error("refused to start", kv("reason", why));
-      return step;
-    }
-    const Millis delay = backoff.next();
-    if (backoff.failures() == 1) log_warn(what, kv("error", why));
-    if (interrupted(delay)) return Step::kStop;
+// Tries until it is done, refused, or a signal ends it. Attempts block, so each runs in a thread; signals are answered
+// at once meanwhile.
+class Startup {
+ public:
+  explicit Startup(const StartupHooks& hooks) : hooks_(hooks), done_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    if (done_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+    loop_.on_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [this](int signo) { on_signal(signo); });
+    loop_.watch(done_fd_, EPOLLIN, [this](std::uint32_t) { ended(); });
   }
-}
+  ~Startup() { close(done_fd_); }
+  Startup(const Startup&) = delete;
+  Startup& operator=(const Startup&) = delete;
+
+  using Attempt = std::function<Step(std::string& why)>;
+  Step insist(const std::string& server, Attempt attempt) {
+    server_ = server;
+    attempt_ = std::move(attempt);
+    step_ = Step::kRetry;
+    waiting_for_ = server + ": not answered yet";
+    backoff_.reset();
+    if (stopping_) return Step::kStop;
+    begin();
+    loop_.run();
+    return step_;
+  }
+
+ private:
+  struct Outcome {
+    Step step;
+    std::string why;
+  };
+
+  void begin() {
+    began_ = BootClock::now();
+    running_ = std::async(std::launch::async, [this] {
+      Outcome o{Step::kRetry, {}};
+      o.step = attempt_(o.why);
+      const std::uint64_t one = 1;
+      [[maybe_unused]] const auto n = write(done_fd_, &one, sizeof one);  // the counter is at 0
+      return o;
+    });
+  }
+  void ended() {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto n = read(done_fd_, &count, sizeof count);
+    const Outcome o = running_.get();
+    const bool reached = o.step != Step::kRetry;
+    if (reached) {
+      waiting_for_.clear();
+      if (const auto away = outage_.works(BootClock::now()))
+        log_info(server_ + " reachable again", kv("seconds", seconds_of(*away)));
+    } else {
+      waiting_for_ = fmt::format("{}: {}", server_, o.why);
+      if (outage_.failed(began_, BootClock::now()))
+        log_event(hooks_.wait ? LogLevel::kWarn : LogLevel::kError,
+                  server_ + (hooks_.wait ? " unreachable, retrying" : " unreachable"), kv("error", o.why));
+    }
+    if (o.step == Step::kRefused) log_error("refused to start", kv("reason", o.why));
+    if (stopping_) return finish(Step::kStop);
+    if (reached || !hooks_.wait) return finish(o.step);
+    loop_.after(backoff_.next(), [this] { begin(); });
+  }
+  void finish(Step step) {
+    step_ = step;
+    loop_.stop();
+  }
+  void on_signal(int signo) {
+    if (signo == SIGUSR1) return hooks_.dump(waiting_for_);
+    if (signo == SIGHUP) return hooks_.hangup();
+    stopping_ = true;
+    if (!running_.valid()) finish(Step::kStop);  // else when the attempt has ended, which it does within seconds
+  }
+
+  const StartupHooks& hooks_;
+  EventLoop loop_;
+  int done_fd_;
+  std::string server_, waiting_for_;
+  Attempt attempt_;
+  std::future<Outcome> running_;
+  BootTime began_{};
+  Backoff backoff_;
+  Outage outage_;
+  Step step_ = Step::kRetry;
+  bool stopping_ = false;
+};
 
 Step prepare_database(const SinkConfig& config, bool migrate_only, std::string& why) {
   PgConnection pg(config.writer.database);
@@ -92,9 +157,12 @@ std::optional<int> exit_code(Step step) {
       return std::nullopt;
     case Step::kRefused:
       return kExitUsage;
-    default:
-      return kExitDone;
+    case Step::kRetry:
+      return kExitEnvironment;
+    case Step::kStop:
+      break;
   }
+  return kExitDone;
 }
 
 // What is stored against what is configured; empty when they fit.
@@ -144,13 +212,13 @@ std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reach
   return {};
 }
 
-std::optional<int> prepare(const SinkConfig& config, bool migrate_only) {
-  const Step database = insist("database unreachable, retrying",
-                               [&](std::string& why) { return prepare_database(config, migrate_only, why); });
+std::optional<int> prepare(const SinkConfig& config, bool migrate_only, const StartupHooks& hooks) {
+  Startup startup(hooks);
+  const Step database =
+      startup.insist("database", [&](std::string& why) { return prepare_database(config, migrate_only, why); });
   if (database != Step::kDone) return exit_code(database);
   if (migrate_only) return kExitDone;
-  return exit_code(
-      insist("Kafka unreachable, retrying", [&](std::string& why) { return prepare_topics(config, why); }));
+  return exit_code(startup.insist("Kafka", [&](std::string& why) { return prepare_topics(config, why); }));
 }
 
 }  // namespace bmpha::sink

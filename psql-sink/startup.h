@@ -2,14 +2,23 @@
 // topics with the partition count that gate and database know. Waits for servers that are away.
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <string>
 
 #include "psql-sink/sink.h"
 
 namespace bmpha::sink {
 
+// How signals are answered while it waits, and whether it does wait: a command that an operator looks at does not.
+struct StartupHooks {
+  std::function<void(const std::string& waiting_for)> dump;  // USR1
+  std::function<void()> hangup;                              // HUP
+  bool wait = true;
+};
+
 // None: go on. Else the exit code; what is wrong has been said.
-std::optional<int> prepare(const SinkConfig& config, bool migrate_only);
+std::optional<int> prepare(const SinkConfig& config, bool migrate_only, const StartupHooks& hooks);
 
 // The database's own record of its source; empty when it fits (and is recorded now), else what is wrong and the remedy.
 // `reached` is false when the database could not be asked.

@@ -64,6 +64,7 @@ std::string to_json(const SinkStatus& s) {
   const Json out = {{"tool", "psql-sink"},
                     {"version", version()},
                     {"group", s.group},
+                    {"waiting_for", s.waiting_for},
                     {"kafka_ok", s.kafka_ok},
                     {"database_connected", connected},
                     {"fence_alarm", sum.fence_alarm},

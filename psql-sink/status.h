@@ -20,6 +20,7 @@ struct PartitionStatus {
 
 struct SinkStatus {
   std::string group;
+  std::string waiting_for;  // at start: the server and what it answers; empty when it runs
   bool kafka_ok = true;
   std::uint64_t pauses = 0, rebalances = 0, stale_messages = 0;
   std::vector<PartitionStatus> partitions;
