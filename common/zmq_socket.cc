@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <system_error>
 #include <zmq.hpp>
 
 namespace bmpha {
@@ -17,9 +18,21 @@ Frame& Frame::operator=(Frame&&) noexcept = default;
 Bytes Frame::bytes() const { return {impl_->message.data<std::uint8_t>(), impl_->message.size()}; }
 bool Frame::more() const { return impl_->message.more(); }
 
+namespace {
+// What the system refuses (descriptors, threads) comes out as the error of the system that it is.
+template <class Make>
+auto made(const char* what, Make make) {
+  try {
+    return make();
+  } catch (const zmq::error_t& e) {
+    throw std::system_error(e.num(), std::generic_category(), what);
+  }
+}
+}  // namespace
+
 struct ZmqContext::Impl {
   zmq::context_t context;
-  explicit Impl(int threads) : context(threads) {}
+  explicit Impl(int threads) : context(made("ZeroMQ context", [threads] { return zmq::context_t(threads); })) {}
 };
 ZmqContext::ZmqContext(int io_threads) : impl_(std::make_unique<Impl>(io_threads)) {}
 ZmqContext::~ZmqContext() = default;
@@ -67,7 +80,8 @@ std::string missing_directory(const std::string& endpoint) {
 }  // namespace
 
 ZmqSocket::ZmqSocket(ZmqContext& context, SocketKind kind, const Settings& s)
-    : impl_(std::make_unique<Impl>(Impl{zmq::socket_t(context.impl().context, type_of(kind))})) {
+    : impl_(std::make_unique<Impl>(
+          Impl{made("ZeroMQ socket", [&] { return zmq::socket_t(context.impl().context, type_of(kind)); })})) {
   zmq::socket_t& z = impl_->socket;
   z.set(zmq::sockopt::linger, 0);
   z.set(zmq::sockopt::sndhwm, s.send_hwm);
