@@ -96,8 +96,8 @@ TopicVerdict judge_topic(const TopicInfo& info, const std::string& topic, std::u
   if (info.partitions != partitions)
     v.refuse.push_back(
         fmt::format("topic \"{}\" has {} partitions, the configuration says {} HINT: set partitions = {} in gates and "
-                    "sinks alike, or recreate the topic with: bmp-ha topics create",
-                    topic, info.partitions, partitions, info.partitions));
+                    "sinks alike; if the topic was changed, {}",
+                    topic, info.partitions, partitions, info.partitions, kPartitionsRemedy));
   if (info.replication == 1)
     v.warn.push_back(fmt::format("topic \"{}\" has replication 1: a lost broker disk loses records", topic));
   if (!info.config_known) return v;

@@ -38,6 +38,9 @@ struct TopicVerdict {
   std::vector<std::string> refuse;  // each ends with its remedy
   std::vector<std::string> warn;
 };
+// What to do about a topic whose number of partitions was changed.
+inline constexpr const char* kPartitionsRemedy =
+    "delete it and create it anew: see \"The number of partitions\" in docs/operations.md";
 TopicVerdict judge_topic(const TopicInfo& info, const std::string& topic, std::uint32_t partitions);
 
 struct TopicSpec {

@@ -96,8 +96,7 @@ void Sink::on_assigned(const std::vector<Partition>& partitions) {
   for (const Partition& p : partitions) {
     if (p.number >= static_cast<std::int32_t>(config_.partitions)) {
       log_error("the topic has got more partitions", kv("topic", p.topic), kv("partition", p.number),
-                kv("partitions", config_.partitions),
-                kv("hint", "peers would change partitions; recreate the topic or restore its partition count"));
+                kv("partitions", config_.partitions), kv("hint", kPartitionsRemedy));
       exit_code_ = kExitUsage;
       loop_.stop();
       return;

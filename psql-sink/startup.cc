@@ -179,8 +179,8 @@ std::string contradiction(const PgResult& known, const SinkConfig& config) {
     if (ours && partitions != static_cast<std::int64_t>(config.partitions))
       return fmt::format(
           "topic \"{}\" had {} partitions when this database was filled, the configuration says {} "
-          "HINT: set partitions = {} in gates and sinks alike, or use an empty database",
-          topic, partitions, config.partitions, partitions);
+          "HINT: set partitions = {} in gates and sinks alike; if the topic was changed, {}",
+          topic, partitions, config.partitions, partitions, kPartitionsRemedy);
   }
   return {};
 }
