@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness.cluster import BIN, SCRIPTS, tool_environment, toml, wait_for
+from harness.kafka_log import KafkaLog
 from harness.stage import Stage
 
 # tool: (a minimal configuration, a key, a bad value for it, what the message must say, a typo and the key meant)
@@ -213,6 +214,7 @@ def test_compacted_topic_is_refused(lab, tool):
     topic = process.settings["topic"] + ".compacted"
     admin.create_topics([NewTopic(topic, 4, 1, config={"cleanup.policy": "compact"})])[topic].result(20)
     try:
+        KafkaLog(lab.servers.brokers, topic).close()  # waits until the broker knows it
         process.write_config(topic=topic)
         log = refuses(process)
         assert "cleanup.policy" in log and "compact" in log and "HINT" in log, log

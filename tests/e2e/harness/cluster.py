@@ -521,5 +521,6 @@ class Lab:
         self.seconds = self.seconds or time.monotonic() - self._began
         with contextlib.suppress(Exception):
             self._closing.close()
+        self.clusters = []  # with all that was read from Kafka
         if not keep and not os.environ.get("BMPHA_KEEP"):
             shutil.rmtree(self.directory, ignore_errors=True)
