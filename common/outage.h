@@ -2,8 +2,11 @@
 // Keeps the books only: the caller writes the lines. Any thread.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "common/clock.h"
 
@@ -40,8 +43,6 @@ class Outage {
 };
 
 // For the line: "4.2".
-inline double seconds_of(Nanos away) {
-  return static_cast<double>(std::chrono::duration_cast<Millis>(away).count() / 100) / 10;
-}
+inline std::string seconds_of(Nanos away) { return fmt::format("{:.1f}", std::chrono::duration<double>(away).count()); }
 
 }  // namespace bmpha

@@ -49,12 +49,12 @@ Status replace_file(const std::string& path, std::string_view text, Durability d
   const bool closed = close(fd) == 0;
   if (!written) errno = error;
   if (!written || !closed) {
-    const Status s = fail("write", temporary);
+    Status s = fail("write", temporary);
     unlink(temporary.c_str());
     return s;
   }
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const Status s = fail("replace", path);
+    Status s = fail("replace", path);
     unlink(temporary.c_str());
     return s;
   }
