@@ -84,7 +84,7 @@ RecordRing::Applied RecordRing::on_control(const Control& control) {
   for (const ControlEntry& e : control.entries) {
     Queue* q = find(e.router, e.session);
     if (q == nullptr) continue;
-    if (e.reset && q->up) applied.resets.push_back(e.session);
+    if (e.reset && q->up) applied.resets.emplace_back(e.router, e.session);
     if (e.credit_bytes > q->credit) {
       q->credit = e.credit_bytes;
       applied.credited = true;

@@ -58,7 +58,8 @@ class RecordRing {
   // A new gate, or the same over a new connection: everything kept is to be sent again.
   void on_hello();
   struct Applied {
-    std::vector<SessionId> resets;  // sessions whose connection the gate asks to close
+    // Sessions whose connection the gate asks to close. A session number is unique for its router only.
+    std::vector<std::pair<RouterId, SessionId>> resets;
     bool released = false;
     bool credited = false;
   };

@@ -388,9 +388,10 @@ void Server::resume_paused() {
 }
 
 void Server::on_link(const RecordRing::Applied& applied) {
-  for (const SessionId& id : applied.resets) {
-    const auto at = std::find_if(connections_.begin(), connections_.end(),
-                                 [&](const auto& p) { return p->phase == Phase::kUp && p->session == id; });
+  for (const auto& reset : applied.resets) {
+    const auto at = std::find_if(connections_.begin(), connections_.end(), [&](const auto& p) {
+      return p->phase == Phase::kUp && p->id == reset.first && p->session == reset.second;
+    });
     if (at == connections_.end()) continue;
     ++shared_.counters.resets;
     drop(**at, "reset on request of the gate", true);

@@ -292,6 +292,7 @@ void Decider::won(const Pending& p, BootTime now) {
   st.emit = p.emit;
   st.fresh_gate = false;
   st.reset = {};
+  st.torn_since.reset();
   st.changed_at = now;
   st.why = p.why;
   own_[p.router] = {encode_owner(s_.node, p.epoch), s_.node, p.epoch};

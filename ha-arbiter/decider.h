@@ -132,7 +132,8 @@ struct RouterState {
   // Nobody has it (A4.9)
   Emit emit = Emit::kNone;
   std::optional<BootTime> unheld_since;
-  SessionId reset;  // bmp-recv is asked to close this session
+  SessionId reset;                     // bmp-recv is asked to close this session
+  std::optional<BootTime> torn_since;  // must own, and cannot continue
   // For people
   std::optional<BootTime> changed_at;
   std::string why;

@@ -65,6 +65,7 @@ void Decider::note_session(RouterState& st, BootTime now) {
   st.read_baseline = st.last_read = g->last_read;
   st.behind_since.reset();
   st.reset = {};
+  st.torn_since.reset();
   tick_soon_ = true;
 }
 
@@ -320,8 +321,11 @@ void Decider::claim(RouterState& st, const std::string& why, BootTime now) {
   StartPoint start = start_point(st, now);
   if (!start.held || g->torn) {
     if (st.role == Role::kActive) return release(st, "start of the re-assert is no longer held", now);
-    // Nobody else can continue, or this node would not be first: the router must dump anew.
+    // Nobody else can continue, or this node would not be first: the router must dump anew. A node that is just waking
+    // up, or has just started, is given the time to say that it can.
     if (g->up && !has_whole_dump(st)) {
+      if (!st.torn_since) st.torn_since = now;
+      if (now - *st.torn_since < s_.ttl) return;
       if (st.reset != g->session)
         note(LogLevel::kError, "session reset", st, "what is held cannot be continued from, and no other node can");
       st.reset = g->session;
@@ -370,7 +374,10 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
     return release(st, "superseded", now);
   }
   const bool want = should_own(st, now);
-  if (!want) st.reset = {};
+  if (!want) {
+    st.reset = {};
+    st.torn_since.reset();
+  }
   if (st.role == Role::kActive && !want && !is_kafka_just_failing(now))
     return release(st, st.hold == Hold::kNone ? "nothing left to send" : "another node is first", now);
   if (st.role == Role::kReleasing || !want || !fresh || leaving_) return;

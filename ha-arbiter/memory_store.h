@@ -11,6 +11,10 @@
 
 #include "ha-arbiter/store.h"
 
+namespace bmpha::explore {
+struct StateBytes;
+}
+
 namespace bmpha::arbiter {
 
 class MemoryCluster {
@@ -26,6 +30,7 @@ class MemoryCluster {
   const std::map<std::string, std::string>& owners() const { return owners_; }
 
  private:
+  friend struct explore::StateBytes;  // tests compare whole states
   struct Key {
     std::string value;
     std::int64_t expires_ms;

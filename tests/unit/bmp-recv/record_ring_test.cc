@@ -117,7 +117,7 @@ TEST_CASE("control entries of unknown sessions are ignored, resets are passed on
   c.entries.push_back({router(1), {9, 1}, 0, 0, true});
   const RecordRing::Applied applied = ring.on_control(c);
   REQUIRE(applied.resets.size() == 1);
-  CHECK(applied.resets[0] == q->session);
+  CHECK(applied.resets[0] == std::pair(router(1), q->session));
 }
 
 TEST_CASE("a full ring stops the routers that hold more than their part, and only those") {

@@ -256,16 +256,20 @@ TEST_CASE("a bad frame closes its session and no other") {
 TEST_CASE("RESET closes the session's connection; the next one has the next number") {
   Node node;
   const RouterId id = Node::id("127.0.0.1");
+  Router other(node.port, "127.0.0.2");  // with a session of the same number
+  REQUIRE(other.send(initiation("r2")));
   Router router(node.port);
   REQUIRE(router.send(initiation("r1")));
   Gate gate(node.zmq, node.config.gate_socket, 11);
   REQUIRE(gate.wait_records(id, 2));
+  REQUIRE(gate.wait_records(Node::id("127.0.0.2"), 2));
   gate.control(id, gate.of(id)[0].envelope.session, 0, 0, true);
   CHECK(wait_until([&] { return router.closed(); }));
   Router again(node.port);
   REQUIRE(again.send(initiation("r1")));
   REQUIRE(gate.wait_records(id, 5));
   CHECK(gate.of(id).back().envelope.session.number == 2);
+  CHECK(!other.closed());
 }
 
 TEST_CASE("a second session waits for the first to end; if that lives on, the second is refused") {

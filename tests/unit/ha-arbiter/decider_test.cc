@@ -830,6 +830,8 @@ TEST_SUITE("torn") {
     One o = torn_alone();
     o.tick();
     CHECK(!o.last.claims);
+    CHECK(o.role().reset_session.is_none());  // another one may be about to wake up
+    for (int n = 0; n < 4; ++n) o.tick();
     CHECK(o.role().reset_session == o.row().session);
     CHECK(o.has("session reset"));
     GateRouter next = o.up(2);
