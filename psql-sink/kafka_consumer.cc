@@ -41,7 +41,7 @@ constexpr std::array<std::pair<const char*, const char*>, 5> kFixed = {{
     {"allow.auto.create.topics", "false"},
 }};
 // Defaults that kafka-option can change.
-constexpr std::array<std::pair<const char*, const char*>, 8> kDefaults = {{
+constexpr std::array<std::pair<const char*, const char*>, 9> kDefaults = {{
     {"partition.assignment.strategy", "cooperative-sticky"},
     {"auto.commit.interval.ms", "1000"},
     {"session.timeout.ms", "10000"},  // a killed sink's partitions move after it
@@ -49,6 +49,7 @@ constexpr std::array<std::pair<const char*, const char*>, 8> kDefaults = {{
     {"fetch.error.backoff.ms", "100"},
     {"queued.max.messages.kbytes", "16384"},
     {"reconnect.backoff.max.ms", "1000"},
+    {"topic.metadata.refresh.interval.ms", "30000"},  // partitions that were added are refused soon
     {"socket.keepalive.enable", "true"},
 }};
 

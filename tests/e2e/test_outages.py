@@ -2,13 +2,11 @@
 pauses, and nothing is lost."""
 import re
 import signal
-import struct
 import time
 
 import pytest
 
 from harness.cluster import wait_for
-from harness.cutter import KafkaCutter
 from harness.stage import Stage
 
 pytestmark = [pytest.mark.scenario, pytest.mark.loss]
@@ -37,43 +35,12 @@ def seconds_in(line):
     return float(re.search(r" seconds=([\d.]+)", line).group(1))
 
 
-class ConsumerCutter(KafkaCutter):
-    """A path for a consumer: it learns the broker's address from the answer to "who coordinates my group" as well."""
-
-    FIND_COORDINATOR = 10
-
-    def _note(self, frame, asked):
-        key, version, correlation = struct.unpack_from("!hhi", frame)
-        if key != self.FIND_COORDINATOR:
-            return super()._note(frame, asked)
-        assert version <= 2, f"FindCoordinator version {version} is not known here"
-        asked[correlation] = "coordinator", version
-        return frame
-
-    def _replace(self, frame, asked):
-        correlation, = struct.unpack_from("!i", frame)
-        if not isinstance(asked.get(correlation), tuple):
-            return super()._replace(frame, asked)
-        _, version = asked.pop(correlation)
-        at = 4 + 2  # correlation id, error
-        if version >= 1:
-            at += 4  # throttle time
-            length, = struct.unpack_from("!h", frame, at)
-            at += 2 + max(length, 0)  # error message
-        at += 4  # node id
-        length, = struct.unpack_from("!h", frame, at)
-        at += 2 + length
-        port, = struct.unpack_from("!i", frame, at)
-        return frame[:at] + struct.pack("!i", self.port) + frame[at + 4:] if port == self.target[1] else frame
-
-
 def stage_with_a_path_for_the_sink(lab, **settings):
     s = Stage(lab, sinks=0, cut_kafka=True, **settings)
     s.sink = s.cluster.sink(start=False)
     s.sinks = [s.sink]
     host, port = lab.servers.brokers.split(",")[0].rsplit(":", 1)
-    path = ConsumerCutter((host, int(port)))
-    lab._closing.callback(path.close)
+    path = lab.kafka_cutter((host, int(port)))
     s.sink.write_config(kafka_brokers=f"127.0.0.1:{path.port}")
     s.sink.start()
     return s, path

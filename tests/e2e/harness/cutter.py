@@ -154,13 +154,14 @@ class Cutter:
 
 
 class KafkaCutter(Cutter):
-    """A path to a Kafka broker. Clients learn the broker's address from its answers, so the port in Metadata answers
-    (versions 0 to 8) is replaced by this cutter's: the client stays on this path. One broker."""
+    """A path to a Kafka broker. Clients learn the broker's address from the answers to Metadata (versions 0 to 8) and
+    FindCoordinator (0 to 2); the port in them is replaced by this cutter's, so the client stays on this path. One broker."""
 
-    METADATA, API_VERSIONS = 3, 18
+    FIRST_PORT = {3: "_port_in_metadata", 10: "_port_in_coordinator"}  # by the key of the request
+    NEWEST = {3: 8, 10: 2}
 
     def filters(self):
-        asked = {}  # correlation id -> version of a Metadata request
+        asked = {}  # correlation id -> key and version of the request
         return self._framed(lambda frame: self._note(frame, asked)), self._framed(lambda frame: self._replace(frame, asked))
 
     @staticmethod
@@ -183,24 +184,39 @@ class KafkaCutter(Cutter):
 
     def _note(self, frame, asked):
         key, version, correlation = struct.unpack_from("!hhi", frame)
-        if key == self.METADATA:
-            assert version <= 8, f"Metadata version {version} is not known here"
-            asked[correlation] = version
+        if key in self.FIRST_PORT:
+            assert version <= self.NEWEST[key], f"version {version} of request {key} is not known here"
+            asked[correlation] = key, version
         return frame
 
     def _replace(self, frame, asked):
         correlation, = struct.unpack_from("!i", frame)
-        version = asked.pop(correlation, None)
-        if version is None:
+        if correlation not in asked:
             return frame
-        at = 4 + (4 if version >= 3 else 0)  # throttle time
+        key, version = asked.pop(correlation)
+        at = getattr(self, self.FIRST_PORT[key])(frame, version)
+        if at is None or struct.unpack_from("!i", frame, at)[0] != self.target[1]:
+            return frame
+        return frame[:at] + struct.pack("!i", self.port) + frame[at + 4:]
+
+    @staticmethod
+    def _port_in_metadata(frame, version):
+        at = 4 + (4 if version >= 3 else 0)  # correlation id, throttle time
         count, = struct.unpack_from("!i", frame, at)
         assert count <= 1, "one broker only"
         if count < 1:
-            return frame
+            return None
         at += 4 + 4  # count, node id
         length, = struct.unpack_from("!h", frame, at)
-        at += 2 + length
-        port, = struct.unpack_from("!i", frame, at)
-        assert port == self.target[1], f"the broker says port {port}"
-        return frame[:at] + struct.pack("!i", self.port) + frame[at + 4:]
+        return at + 2 + length
+
+    @staticmethod
+    def _port_in_coordinator(frame, version):
+        at = 4 + 2  # correlation id, error
+        if version >= 1:
+            at += 4  # throttle time
+            length, = struct.unpack_from("!h", frame, at)
+            at += 2 + max(length, 0)  # error message
+        at += 4  # node id
+        length, = struct.unpack_from("!h", frame, at)
+        return at + 2 + length
