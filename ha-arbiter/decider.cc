@@ -183,7 +183,9 @@ bool Decider::apply_gate_rows(const GateStatus& status, BootTime now) {
   for (const GateRouter& g : status.routers) {
     const GateRouter* old = row(g.router);
     // A restarted gate may know a router before its first record has come again.
-    if (old != nullptr && g.session.is_none() && now - gate_changed_ < s_.gate_silent) {
+    const bool is_old = old != nullptr && g.session.is_none() && now - gate_changed_ < s_.gate_silent;
+    state(g.router).old_row = is_old;
+    if (is_old) {
       rows[g.router] = *old;
       continue;
     }
@@ -195,7 +197,8 @@ bool Decider::apply_gate_rows(const GateStatus& status, BootTime now) {
     rows[g.router] = g;
   }
   if (now - gate_changed_ < s_.gate_silent)
-    for (const auto& [id, g] : rows_) rows.emplace(id, g);
+    for (const auto& [id, g] : rows_)
+      if (rows.emplace(id, g).second) state(id).old_row = true;
   rows_ = std::move(rows);
   return urgent;
 }
@@ -285,6 +288,8 @@ void Decider::won(const Pending& p, BootTime now) {
   st.epoch = p.epoch;
   st.session = p.session;
   st.claimed_up = p.up;
+  st.claimed_at = now;
+  st.replayed = st.gate_lost = false;
   st.start = p.start;
   st.settles = p.settles;
   st.handled = p.handled;

@@ -111,6 +111,7 @@ struct RouterState {
   BootTime last_read;
   std::optional<BootTime> behind_since;  // another node reads on since then
   bool fresh_gate = false;               // kafka-gate restarted; what it holds has not been checked yet
+  bool old_row = false;                  // ... and has not said anything of this router
   // The claim being served, or the last one
   Role role = Role::kStandby;
   bool solo = false;       // taken, or kept, without Redis; not yet re-asserted
@@ -119,7 +120,10 @@ struct RouterState {
   std::uint64_t epoch = 0;
   SessionId session;
   bool claimed_up = false;  // the session was up when it was claimed
-  BootTime start;           // zero: everything held
+  BootTime claimed_at;
+  bool replayed = false;   // everything read before that is acknowledged under this claim
+  bool gate_lost = false;  // kafka-gate restarted before: what it had still to replay is gone
+  BootTime start;          // zero: everything held
   std::vector<SettledGen> settles;
   std::map<std::string, std::uint64_t> handled;  // gens settled by this claim
   std::optional<BootTime> w;                     // delivered watermark under `epoch`
@@ -241,6 +245,7 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void refresh(BootTime now);
   void note_session(RouterState& st, BootTime now);
   void note_watermark(RouterState& st);
+  void note_replay(RouterState& st);
   void adopt_lost_claim(RouterState& st);
   void finish_release(RouterState& st, BootTime now);
   void classify(RouterState& st, BootTime now);

@@ -48,6 +48,7 @@ void Decider::refresh(BootTime now) {
     if (const GateRouter* g = row(id); g != nullptr && !g->name.empty()) st.name = g->name;
     note_session(st, now);
     note_watermark(st);
+    note_replay(st);
     adopt_lost_claim(st);
     finish_release(st, now);
     classify(st, now);
@@ -78,7 +79,17 @@ void Decider::note_watermark(RouterState& st) {
     st.w.reset();
   }
   if (g->epoch != st.epoch || !g->w || to_ns(*g->w) <= 0) return;
+  if (st.fresh_gate && !st.replayed) return;  // its records may begin behind a hole
   st.w = st.w ? std::max(*st.w, *g->w) : *g->w;
+}
+
+// A claim replays records that bmp-recv no longer keeps: they were held by a standby, or acknowledged under an earlier
+// claim. Until they are acknowledged again, a restart of kafka-gate loses them for this claim.
+void Decider::note_replay(RouterState& st) {
+  const GateRouter* g = row(st.router);
+  if (g == nullptr || st.role != Role::kActive || st.fresh_gate) return;
+  if (g->role != Role::kActive || g->epoch != st.epoch || status_.sent <= st.claimed_at) return;
+  if (!g->oldest_unacked || *g->oldest_unacked > st.claimed_at) st.replayed = true;
 }
 
 // Redis says that this node owns the router under a claim that never got an answer. Nothing was sent under it: it
@@ -179,13 +190,20 @@ bool Decider::is_torn(const RouterState& st, BootTime now) const {
   return st.role == Role::kStandby && !start_point(st, now).held;
 }
 
-// A restarted standby's gate lost what it had released: no successor before the owner's W has passed that.
+// A restarted gate lost what it had released. A standby's is no successor before the owner's W has passed that; an
+// owner's cannot go on with a claim that had still to replay it.
 bool Decider::is_gate_behind(RouterState& st) const {
   if (!st.fresh_gate) return false;
   const GateRouter* g = row(st.router);
+  if (st.old_row) return st.role == Role::kStandby;
   const auto own = own_.find(st.router);
-  bool covered = st.role != Role::kStandby || g->trimmed_to == BootTime{} || g->front_is_opener || own == own_.end() ||
-                 own->second.node == s_.node;
+  bool covered = g->trimmed_to == BootTime{} || g->front_is_opener;
+  if (!covered && st.role != Role::kStandby) {
+    st.gate_lost = !st.replayed && rule_on("A3-replayed");
+    if (st.gate_lost) return true;
+    covered = true;
+  }
+  if (!covered) covered = own == own_.end() || own->second.node == s_.node;
   if (!covered)
     if (const auto v = nodes_.find(own->second.node); v != nodes_.end())
       if (const auto r = v->second.routers.find(st.router); r != v->second.routers.end())
@@ -369,6 +387,7 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
     return;
   }
   if (st.role == Role::kActive && is_session_lost(st, now)) release(st, "session lost", now);
+  if (st.role == Role::kActive && st.gate_lost) release(st, "kafka-gate restarted within a replay", now);
   if (st.role == Role::kActive && is_superseded(st)) {
     restamp(st, now);
     return release(st, "superseded", now);
@@ -439,6 +458,8 @@ void Decider::serve_solo(RouterState& st, BootTime now) {
   st.role = Role::kActive;
   st.session = g->session;
   st.claimed_up = g->up;
+  st.claimed_at = now;
+  st.replayed = st.gate_lost = false;
   st.settles.clear();
   st.handled.clear();
   st.changed_at = now;

@@ -710,6 +710,49 @@ TEST_SUITE("A4.7 re-assert") {
   }
 }
 
+TEST_SUITE("kafka-gate restarts under a claim") {
+  // The owner's gate, with records of before the claim still unacknowledged or not, becomes another process that has
+  // only what bmp-recv had not released.
+  One restarted(bool replayed) {
+    One o;
+    o.become_owner();
+    const BootTime claimed = o.state().claimed_at;
+    o.row().w = claimed - Millis(900);
+    if (!replayed) o.row().oldest_unacked = claimed - Millis(800);
+    o.tick();
+    CHECK(o.state().replayed == replayed);
+    o.gate.gate_inc = 2;
+    o.row().front_is_opener = false;
+    o.row().trimmed_to = claimed - Millis(100);
+    o.row().oldest_unacked.reset();
+    o.row().w = o.now;  // of newer records, behind the hole
+    o.tick();
+    return o;
+  }
+  TEST_CASE("before its replay is acknowledged: the claim is given up, and W stays before the hole") {
+    One o = restarted(false);
+    CHECK(o.role().role == Role::kStandby);
+    CHECK(o.has("releasing"));
+    REQUIRE(o.state().w);
+    CHECK(*o.state().w == o.state().claimed_at - Millis(900));
+  }
+  TEST_CASE("after that: the claim goes on") {
+    One o = restarted(true);
+    CHECK(o.role().role == Role::kActive);
+    CHECK(o.state().w == o.row().w);
+  }
+  TEST_CASE("before the new process has said anything of the router, nothing is decided") {
+    One o;
+    o.become_owner();
+    o.row().oldest_unacked = o.state().claimed_at;
+    o.tick();
+    o.gate.gate_inc = 2;
+    o.row().session = {};
+    o.tick();
+    CHECK(o.role().role == Role::kActive);
+  }
+}
+
 TEST_SUITE("A4.8 session lost") {
   TEST_CASE("the role is dropped with the gate's message, before the next tick") {
     One o;
