@@ -224,6 +224,31 @@ start_tools() {
   done
 }
 
+# pause_between_starts TOOL: under supervisord, which starts anew at once, no two starts are closer than START_PAUSE seconds.
+# Waits without a child, since a stop must leave nothing behind.
+START_PAUSE=2
+pause_between_starts() {
+  [[ -n ${SUPERVISOR_ENABLED:-} && -n ${BMPHA_RUN:-} ]] || return 0
+  local stamp=$BMPHA_RUN/$1.started before='' now wait
+  now=$(hundredths_since_boot)
+  [[ ! -s $stamp ]] || read -r before <"$stamp" || true
+  [[ $before =~ ^[0-9]{1,15}$ ]] || before=0
+  wait=$((before + START_PAUSE * 100 - now))
+  # A stamp from before the last boot may lie ahead: then nothing is known.
+  if ((before > 0 && before <= now && wait > 0)); then
+    note "started less than $START_PAUSE s ago, waiting"
+    idle "$((wait / 100)).$(printf '%02d' $((wait % 100)))"
+  fi
+  # What cannot be noted (a full disk) is paid for each time.
+  { hundredths_since_boot >"$stamp"; } 2>/dev/null || idle "$START_PAUSE"
+}
+idle() { read -rt "$1" <> <(:) || true; }
+hundredths_since_boot() {
+  local up
+  read -r up _ </proc/uptime
+  printf '%s\n' "$((10#${up/./}))"
+}
+
 # show_tools DIR TOOL...: status 1 when one is down.
 show_tools() {
   local dir=$1 tool pid down=0
