@@ -151,6 +151,15 @@ bool next_attribute(ByteReader& r, RawAttribute& out) {
 
 }  // namespace
 
+const std::bitset<256>& decoded_attributes() {
+  static const std::bitset<256> kDecoded = [] {
+    std::bitset<256> types;
+    for (const unsigned type : {1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U, 10U, 14U, 15U, 16U, 17U, 18U, 32U}) types.set(type);
+    return types;
+  }();
+  return kDecoded;
+}
+
 std::size_t AsPath::hops() const {
   std::size_t n = 0;
   for (const Segment& s : segments) n += hops_of(s);

@@ -33,6 +33,9 @@ enum class AttributeType : std::uint8_t {
   kLargeCommunity = 32,
 };
 
+// The types above, by number.
+const std::bitset<256>& decoded_attributes();
+
 // RFC 4271 4.3 b), RFC 5065 3.
 enum class SegmentType : std::uint8_t { kSet = 1, kSequence = 2, kConfedSequence = 3, kConfedSet = 4 };
 

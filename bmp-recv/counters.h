@@ -21,12 +21,13 @@ struct Counters {
   std::uint64_t treated_as_withdraw = 0;  // messages
   std::uint64_t after_peer_down = 0;      // announced prefixes of peers that are down: dropped
   std::uint64_t end_of_rib = 0;
-  std::uint64_t peers_first = 0;                   // openers written for peers without a Peer Up
-  std::uint64_t as_width_fallbacks = 0;            // AS_PATH in another width than OPENs and flags say
-  std::uint64_t path_id_fallbacks = 0;             // NLRI with or without path identifiers, against the OPENs
-  std::uint64_t unknown_statistics = 0;            // statistics TLVs of types without a name here
-  std::map<Family, std::uint64_t> other_families;  // messages with families that are not decoded
-  std::uint64_t other_families_more = 0;           // ... beyond the families that are listed
+  std::uint64_t peers_first = 0;                      // openers written for peers without a Peer Up
+  std::uint64_t as_width_fallbacks = 0;               // AS_PATH in another width than OPENs and flags say
+  std::uint64_t path_id_fallbacks = 0;                // NLRI with or without path identifiers, against the OPENs
+  std::uint64_t unknown_statistics = 0;               // statistics TLVs of types without a name here
+  std::map<Family, std::uint64_t> other_families;     // messages with families that are not decoded
+  std::uint64_t other_families_more = 0;              // ... beyond the families that are listed
+  std::array<std::uint64_t, 256> other_attributes{};  // messages with attributes that are not decoded, by type
   std::uint64_t records = 0;
   std::uint64_t record_bytes = 0;
   std::uint64_t read_bytes = 0;

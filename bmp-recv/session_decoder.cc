@@ -295,6 +295,10 @@ void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
     ++counters.treated_as_withdraw;
   }
   for (std::size_t n = 0; n < u.faults.discarded_count; ++n) count_fault(u.faults.discarded[n]);
+  if ((u.attributes.present & ~decoded_attributes()).any())
+    for (const RawAttribute& a : u.attributes.all)
+      if (const auto type = static_cast<std::uint8_t>(a.type); !decoded_attributes()[type])
+        ++counters.other_attributes[type];
   if (u.faults.other_as_width) ++counters.as_width_fallbacks;
   if (u.other_path_ids) ++counters.path_id_fallbacks;
   for (std::size_t n = 0; n < u.other_count; ++n) {

@@ -14,7 +14,7 @@ constexpr const char* kTypeNames[kBmpTypes] = {"route_monitoring", "statistics",
                                                "initiation",       "termination", "route_mirroring"};
 
 Json counters_json(const Counters& c) {
-  Json messages, faults, families;
+  Json messages, faults, families, attributes = Json::object();
   for (std::size_t n = 0; n < kBmpTypes; ++n) messages[kTypeNames[n]] = c.messages[n];
   std::uint64_t unknown = 0;
   for (const auto& [type, count] : c.unknown_messages) unknown += count;
@@ -22,10 +22,13 @@ Json counters_json(const Counters& c) {
   for (std::size_t n = 1; n < kFaultCount; ++n)
     if (c.faults[n] != 0) faults[fault_name(static_cast<Fault>(n))] = c.faults[n];
   for (const auto& [family, count] : c.other_families) families[fmt::format("{}/{}", family.afi, family.safi)] = count;
+  for (std::size_t type = 0; type < c.other_attributes.size(); ++type)
+    if (c.other_attributes[type] != 0) attributes[std::to_string(type)] = c.other_attributes[type];
   if (c.other_families_more != 0) families["more"] = c.other_families_more;
   return {{"messages", messages},
           {"parse_errors", faults.is_null() ? Json::object() : faults},
           {"other_families", families.is_null() ? Json::object() : families},
+          {"other_attributes", attributes},
           {"bad_frames", c.bad_frames},
           {"prefixes_announced", c.prefixes_announced},
           {"prefixes_withdrawn", c.prefixes_withdrawn},

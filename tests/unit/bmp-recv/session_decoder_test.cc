@@ -240,6 +240,19 @@ TEST_CASE("a bad message costs itself, is counted, and the session goes on") {
   CHECK(r.decoder->take_first_faults().empty());
 }
 
+TEST_CASE("attributes that are not decoded are counted by type, once a message, and cost nothing") {
+  Replay r;
+  const std::string odd = attribute(99, "x"), even = attribute(0, "");
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, kReceived) +
+                 monitoring(peer_header(1), update({}, plain_attributes() + odd + odd, hex("18 0a 00 01"))) +
+                 monitoring(peer_header(1), update({}, plain_attributes() + odd + even, hex("18 0a 00 02")))));
+  const auto& counted = r.shared.counters.other_attributes;
+  CHECK(counted[99] == 2);
+  CHECK(counted[0] == 1);
+  CHECK(std::count(counted.begin(), counted.end(), 0U) == 254);
+  CHECK(r.shared.counters.prefixes_announced == 2);
+}
+
 TEST_CASE("a message cut at any length inside a good frame never harms what follows") {
   const std::string bodies[] = {peer_header(1) + kRoute, peer_header(1) + std::string(20, '\0') + kSent + kReceived,
                                 peer_header(1) + hex("03") + bgp(3, hex("0602")),
