@@ -1,5 +1,7 @@
 #include "bmp-recv/framer.h"
 
+#include <algorithm>
+
 namespace bmpha::recv {
 
 FrameState next_frame(Bytes data, BmpFrame& out) {
@@ -20,8 +22,9 @@ FrameState next_frame(Bytes data, BmpFrame& out) {
 const char* frame_error(FrameState state) {
   switch (state) {
     case FrameState::kFrame:
-    case FrameState::kNeedMore:
       break;
+    case FrameState::kNeedMore:
+      return "connection ended inside a message";
     case FrameState::kBadVersion:
       return "BMP version is not 3";
     case FrameState::kTooShort:
@@ -30,6 +33,13 @@ const char* frame_error(FrameState state) {
       return "BMP message length is above 262144";
   }
   return "none";
+}
+
+std::size_t frame_size(Bytes data) {
+  ByteReader r(data);
+  std::uint8_t version = 0;
+  std::uint32_t length = 0;
+  return r.u8(version) && r.u32(length) ? std::max<std::size_t>(length, kBmpHeaderSize) : kBmpHeaderSize;
 }
 
 }  // namespace bmpha::recv

@@ -40,7 +40,9 @@ enum class FrameState : std::uint8_t { kFrame, kNeedMore, kBadVersion, kTooShort
 // as soon as its bytes are there.
 FrameState next_frame(Bytes data, BmpFrame& out);
 
-// "BMP version 0x16 instead of 3", for the log. The bytes are those that next_frame() saw.
+// Why the session ends, for the log. kNeedMore is a reason only when no more can come.
 const char* frame_error(FrameState state);
+// Bytes of the first message of data, as far as its header is there; not less than a header's.
+std::size_t frame_size(Bytes data);
 
 }  // namespace bmpha::recv

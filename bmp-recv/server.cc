@@ -95,7 +95,7 @@ Status Server::start() {
     listener->address = address;
     listener->fd = std::move(fd.value());
     Listener* l = listener.get();
-    listener->watch = loop_.watch(l->fd.get(), [this, l] { on_accept(*l); });
+    listener->watch = loop_.watch(l->fd.get(), [this, l] { accept_waiting(*l); });
     listener->watch->arm();
     listeners_.push_back(std::move(listener));
     log_info("listening", kv("address", address.text), kv("tag", address.tag));
@@ -113,21 +113,33 @@ void Server::reload() {
 
 // ---- accepting
 
-void Server::on_accept(Listener& l) {
-  if (stopping_) return;
+bool Server::accept_waiting(Listener& l) {
+  if (stopping_) return true;
   const BootTime now = BootClock::now();
   for (int n = 0; n < 64; ++n) {  // then the others have their turn
     Accepted accepted;
     const AcceptState state = accept_one(l.fd.get(), accepted);
     if (state == AcceptState::kNone) break;
     if (state == AcceptState::kExhausted) {
-      log_error("cannot accept", kv("address", l.address.text), kv("reason", std::strerror(errno)),
-                kv("hint", "raise the limit of open files"));
-      return;  // armed again by the next tick
+      const char* reason = std::strerror(errno);
+      if (shortage_.failed(now, now))
+        log_error("cannot accept", kv("address", l.address.text), kv("reason", reason),
+                  kv("hint", "raise the limit of open files"));
+      return false;
     }
     admit(l, std::move(accepted), now);
   }
   l.watch->arm();
+  return true;
+}
+
+// The shortage is over when no listener meets it any more: with one descriptor to spare it would end and begin anew
+// all the time.
+void Server::accept_again(BootTime now) {
+  bool enough = true;
+  for (const auto& l : listeners_) enough = accept_waiting(*l) && enough;
+  if (!enough) return;
+  if (const auto lasted = shortage_.works(now)) log_info("accepting again", kv("seconds", seconds_of(*lasted)));
 }
 
 void Server::admit(Listener& l, Accepted accepted, BootTime now) {
@@ -187,9 +199,9 @@ void Server::read(Connection& c) {
       return;
     case ReadState::kEnd:
       c.drained = before;
-      return drop(c, "closed by the router", true);
+      return ended(c, "closed by the router", true);
     case ReadState::kFailed:
-      return drop(c, std::strerror(r.error), false);
+      return ended(c, std::strerror(r.error), false);
     case ReadState::kData:
       break;
   }
@@ -241,17 +253,25 @@ bool Server::process_frames(Connection& c, Bytes data, std::size_t& used) {
     if (state == FrameState::kFrame) pause(c);
   }
   if (state == FrameState::kFrame || state == FrameState::kNeedMore) return true;
-  bad_frame(c, state, c.offset + used);
+  c.offset += used;
+  bad_frame(c, state, data.subspan(used));
+  used = 0;
   return false;
 }
 
-// The line says that the session has ended as well.
-void Server::bad_frame(Connection& c, FrameState state, std::uint64_t offset) {
+// `rest` begins with the frame, at c.offset. The line says that the session has ended as well.
+void Server::bad_frame(Connection& c, FrameState state, Bytes rest) {
   ++shared_.counters.bad_frames;
-  c.offset = offset;
-  log_error("bad frame", kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("session", c.session.number),
-            kv("offset", offset), kv("reason", frame_error(state)));
+  log_warn("bad frame", kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("session", c.session.number),
+           kv("offset", c.offset), kv("reason", frame_error(state)), kv("have", rest.size()),
+           kv("need", frame_size(rest)));
   end(c);
+}
+
+// By the other side or the network. What has been read and is not decoded is then the beginning of a message.
+void Server::ended(Connection& c, const std::string& reason, bool expected) {
+  if (c.rest.empty()) return drop(c, reason, expected);
+  bad_frame(c, FrameState::kNeedMore, c.rest);
 }
 
 void Server::log_faults(Connection& c) {
@@ -421,7 +441,7 @@ void Server::tick() {
   tick_collector(now);
   link_->tick(now);
   resume_paused();
-  for (const auto& l : listeners_) l->watch->arm();
+  if (shortage_.lasts()) accept_again(now);
   if (stopping_) finish_if_released(now);
 }
 

@@ -16,6 +16,7 @@
 #include "bmp-recv/publisher.h"
 #include "bmp-recv/record_ring.h"
 #include "bmp-recv/session_decoder.h"
+#include "common/outage.h"
 #include "common/zmq_socket.h"
 
 namespace bmpha::recv {
@@ -46,7 +47,9 @@ class Server {
   class Emitter;
   enum class Phase : std::uint8_t { kHandshake, kWaiting, kUp };
 
-  void on_accept(Listener& listener);
+  // False: no descriptors or memory for a connection that waits; the tick tries again.
+  bool accept_waiting(Listener& listener);
+  void accept_again(BootTime now);
   void admit(Listener& listener, Accepted accepted, BootTime now);
   void on_readable(Connection& c);
   void read(Connection& c);
@@ -61,7 +64,8 @@ class Server {
   void resume(Connection& c);
   void resume_paused();
   void log_faults(Connection& c);
-  void bad_frame(Connection& c, FrameState state, std::uint64_t offset);
+  void bad_frame(Connection& c, FrameState state, Bytes rest);
+  void ended(Connection& c, const std::string& reason, bool expected);
   // Ends the connection; c is gone afterwards (from the next loop turn on).
   void drop(Connection& c, const std::string& reason, bool expected);
   void end(Connection& c);
@@ -108,6 +112,7 @@ class Server {
 
   BootTime started_;
   BootTime refused_logged_;
+  Outage shortage_;  // of descriptors or memory for new connections
   bool stopping_ = false;
   BootTime stop_deadline_;
 };

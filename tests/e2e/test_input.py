@@ -1,6 +1,8 @@
 """Bad input: what a frame or a message that is no good costs, and that it costs nobody else anything."""
 import json
+import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -108,17 +110,47 @@ def test_bad_frame_closes_only_its_session(recv, what):
     assert r.counters()["bad_frames"] == 1
 
 
-def test_truncated_frame_ends_with_its_session(recv):
+WHOLE = wire.route_monitoring(PEER, wire.PRE, 0, update(7))
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize(("have", "need"), [(1, 6), (5, len(WHOLE)), (len(WHOLE) // 2, len(WHOLE)), (len(WHOLE) - 1, len(WHOLE))])
+def test_truncated_frame_closes_its_session_with_one_line(recv, have, need, reset):
     r = recv()
-    bad = r.connect("bad")
-    whole = wire.route_monitoring(PEER, wire.PRE, time.time(), update(7))
-    bad.send(whole[:len(whole) // 2])
-    bad.socket.shutdown(socket.SHUT_WR)
-    assert bad.ended()
+    good, bad = r.connect("good"), r.connect("bad")
+    r.has_read(bad)
+    offset = bad.sent
+    bad.send(WHOLE[:have])
+    time.sleep(0.2)
+    before = r.log()
+    if reset:
+        bad.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        bad.socket.close()
+    else:
+        bad.socket.shutdown(socket.SHUT_WR)
+        assert bad.ended()
+    wait_for("the session's end is logged", 3, lambda: r.log() != before)
+    time.sleep(0.1)
+    line, = r.log()[len(before):].splitlines()
+    for word in (" warning ", 'event="bad frame" router=bad ', f" offset={offset} ", ' reason="connection ended inside a message"',
+                 f" have={have} need={need}"):
+        assert word in line, (word, line)
+    counters = r.counters()
+    assert (counters["bad_frames"], counters["prefixes_announced"]) == (1, 0)
+    assert not good.ended(0.2)
+
+
+def test_session_that_ends_between_two_frames_is_no_bad_frame(recv):
+    r = recv()
+    router = r.connect("r1")
+    router.send(WHOLE)
+    router.socket.shutdown(socket.SHUT_WR)
+    assert router.ended()
     wait_for("the session's end is logged", 3, lambda: r.events("session down"))
     line, = r.events("session down")
-    assert "router=bad " in line and "reason=" in line and str(bad.sent) in line, line
-    assert r.counters()["prefixes_announced"] == 0
+    assert " info " in line and f" bytes={router.sent} " in line and 'reason="closed by the router"' in line, line
+    counters = r.counters()
+    assert (counters["bad_frames"], counters["prefixes_announced"]) == (0, 1)
 
 
 def bad_updates():
@@ -159,6 +191,40 @@ def test_unknown_messages_are_counted(recv):
     r.has_read(speaker)
     counters = r.counters()
     assert counters["messages"]["unknown"] == 1 and counters["prefixes_announced"] == 1
+
+
+def test_attributes_that_are_not_decoded_are_counted_by_type(recv):
+    r = recv()
+    speaker = r.connect("r1")
+    odd = bytes([0xC0, 99, 2]) + b"??"
+    for attributes in (odd, odd + bytes([0xC0, 200, 0]), odd):
+        message = update(1)
+        size, = struct.unpack("!H", message[21:23])  # after the header and no withdrawn routes
+        body = b"\0\0" + struct.pack("!H", size + len(attributes)) + message[23:23 + size] + attributes + message[23 + size:]
+        speaker.route(wire.bgp_message(2, body))
+    r.has_read(speaker)
+    counters = r.counters()
+    assert counters["other_attributes"] == {"99": 3, "200": 1}
+    assert counters["prefixes_announced"] == 3 and not counters["parse_errors"]
+
+
+def test_no_descriptors_for_new_connections_is_said_once(recv):
+    r = recv()
+    first = r.connect("r1")
+    r.has_read(first)
+    soft, hard = resource.prlimit(r.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(r.pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{r.pid}/fd")), hard))
+    second = r.connect("r2")
+    wait_for("it is said", 3, lambda: r.events("cannot accept"))
+    time.sleep(1.5)
+    line, = r.events("cannot accept")
+    assert "Too many open files" in line and "hint=" in line and not r.events("accepting again"), r.log()
+    resource.prlimit(r.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    wait_for("its end is said", 3, lambda: r.events("accepting again"))
+    line, = r.events("accepting again")
+    assert 1.4 < float(re.search(r" seconds=([\d.]+)", line).group(1)) < 4, line
+    wait_for("the second router is served", 3, lambda: len(r.state()["sessions"]) == 2)
+    assert len(r.events("cannot accept")) == 1 and not second.ended(0.1) and not first.ended(0.1)
 
 
 def test_no_sysname_is_refused_and_says_why(recv):

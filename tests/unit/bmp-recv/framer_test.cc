@@ -40,6 +40,12 @@ TEST_CASE("headers that no message can have are errors as soon as they can be se
   }
 }
 
+TEST_CASE("the size of an unfinished message is a header's, then what the header says") {
+  const std::string message = initiation("r1");
+  for (std::size_t n = 0; n < message.size(); ++n)
+    CHECK(frame_size(as_bytes(std::string_view(message).substr(0, n))) == (n < 5 ? 6 : message.size()));
+}
+
 TEST_CASE("any message type is framed, known or not") {
   BmpFrame f;
   CHECK(next_frame(as_bytes(bmp(200, "x")), f) == FrameState::kFrame);
