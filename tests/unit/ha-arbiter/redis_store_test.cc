@@ -11,6 +11,7 @@
 
 #include "ha-arbiter/node_blob.h"
 #include "ha-arbiter/redis_store.h"
+#include "tests/support/need_server.h"
 
 using namespace bmpha;
 using namespace bmpha::arbiter;
@@ -63,8 +64,7 @@ bool have_redis() {
       if (access(path, X_OK) == 0) return true;
     return false;
   }();
-  if (!found) MESSAGE("skipped: redis-server is not installed");
-  return found;
+  return bmpha::test::have_server(found ? "" : "redis-server is not installed");
 }
 
 struct Client {

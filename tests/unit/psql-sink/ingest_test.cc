@@ -16,10 +16,6 @@ using namespace bmpha;
 using namespace bmpha::sink;
 using namespace bmpha::sink::test;
 
-#define NEED_SERVER                     \
-  Server* const server = Server::get(); \
-  if (server == nullptr) return
-
 namespace {
 
 const Partition kPartition{"openbmp.parsed", 0};

@@ -1,5 +1,6 @@
 #include "support.h"
 
+#include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <set>
 
 #include "psql-sink/migrations.h"
+#include "tests/support/need_server.h"
 
 namespace bmpha::sink::test {
 namespace {
@@ -344,35 +346,29 @@ constexpr const char* kBin = "/usr/lib/postgresql/15/bin";
 }  // namespace
 
 Server* Server::get() {
-  static const std::unique_ptr<Server> server = [] {
-    std::unique_ptr<Server> s(new Server);
-    if (!s->start()) s.reset();
-    return s;
-  }();
-  return server.get();
+  static const std::unique_ptr<Server> server(new Server);
+  static const std::string missing = server->start();
+  return bmpha::test::have_server(missing) ? server.get() : nullptr;
 }
 
-bool Server::start() {
-  if (access(fmt::format("{}/initdb", kBin).c_str(), X_OK) != 0) {
-    std::puts("SKIP: PostgreSQL 15 is not installed, database tests are left out");
-    return false;
-  }
+std::string Server::start() {
+  if (access(fmt::format("{}/initdb", kBin).c_str(), X_OK) != 0) return "PostgreSQL 15 is not installed";
   char name[] = "/tmp/bmpha-pg-XXXXXX";
-  if (mkdtemp(name) == nullptr) return false;
+  if (mkdtemp(name) == nullptr) return "cannot make a directory below /tmp";
   directory_ = name;
   const bool root = geteuid() == 0;
   if (root) shell(fmt::format("chown postgres {0} && chmod 755 {0}", directory_));
   const std::string as = root ? "cd / && runuser -u postgres -- " : "";
   const std::string log = fmt::format(">>{}/log 2>&1", directory_);
   if (shell(fmt::format("{}{}/initdb -D {}/data -U postgres -E UTF8 --locale=C --auth=trust --no-sync {}", as, kBin,
-                        directory_, log)) != 0) {
-    std::puts("SKIP: initdb failed, database tests are left out");
-    return false;
-  }
+                        directory_, log)) != 0)
+    return "initdb failed";
   const std::string options =
       fmt::format("-c listen_addresses= -c unix_socket_directories={} -c fsync=off", directory_);
-  return shell(fmt::format("{}{}/pg_ctl -D {}/data -w -l {}/server.log -o '{}' start {}", as, kBin, directory_,
-                           directory_, options, log)) == 0;
+  if (shell(fmt::format("{}{}/pg_ctl -D {}/data -w -l {}/server.log -o '{}' start {}", as, kBin, directory_, directory_,
+                        options, log)) != 0)
+    return "pg_ctl start failed";
+  return {};
 }
 
 Server::~Server() {
@@ -389,9 +385,11 @@ std::string Server::conninfo(const std::string& database) const {
 std::string Server::fresh_database() {
   const std::string name = fmt::format("t{}", ++databases_);
   PgConnection pg(admin());
-  if (!pg.connect() || !pg.exec("CREATE DATABASE " + name)) return {};
+  REQUIRE(pg.connect().is_ok());
+  REQUIRE(pg.exec("CREATE DATABASE " + name).is_ok());
   PgConnection fresh(conninfo(name));
-  if (!fresh.connect() || migrate(fresh).outcome != MigrateOutcome::kDone) return {};
+  REQUIRE(fresh.connect().is_ok());
+  REQUIRE(migrate(fresh).outcome == MigrateOutcome::kDone);
   return conninfo(name);
 }
 

@@ -80,8 +80,7 @@ std::vector<Record> some_routes(int count) {
 }  // namespace
 
 TEST_CASE("writer: asks for the stored position, writes what comes, and says how far it is") {
-  Server* const server = Server::get();
-  if (server == nullptr) return;
+  NEED_SERVER;
   Rig rig(server->fresh_database());
   rig.records = some_routes(50);
   REQUIRE(rig.saw(Kind::kSeek, 0));
@@ -94,8 +93,7 @@ TEST_CASE("writer: asks for the stored position, writes what comes, and says how
 }
 
 TEST_CASE("writer: records from before a seek are thrown away, none is skipped") {
-  Server* const server = Server::get();
-  if (server == nullptr) return;
+  NEED_SERVER;
   Rig rig(server->fresh_database());
   rig.records = some_routes(20);
   for (std::size_t n = 7; n < 12; ++n) rig.push(n);  // wherever the client stood
@@ -108,8 +106,7 @@ TEST_CASE("writer: records from before a seek are thrown away, none is skipped")
 }
 
 TEST_CASE("writer: after a killed connection the queue goes on where the database stands, without Kafka") {
-  Server* const server = Server::get();
-  if (server == nullptr) return;
+  NEED_SERVER;
   WriterConfig config;
   config.batch_rows = config.bulk_rows = 5;
   Rig rig(server->fresh_database(), config);
@@ -133,8 +130,7 @@ TEST_CASE("writer: after a killed connection the queue goes on where the databas
 }
 
 TEST_CASE("writer: a record that the database refuses for its data is set aside, its neighbours are stored") {
-  Server* const server = Server::get();
-  if (server == nullptr) return;
+  NEED_SERVER;
   Rig rig(server->fresh_database());
   rig.one(
       "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.prefix = '10.0.13.0/24' THEN "
@@ -151,8 +147,7 @@ TEST_CASE("writer: a record that the database refuses for its data is set aside,
 }
 
 TEST_CASE("writer: what the log no longer has is recorded, not jumped over in silence") {
-  Server* const server = Server::get();
-  if (server == nullptr) return;
+  NEED_SERVER;
   Rig rig(server->fresh_database());
   rig.records = some_routes(5);
   REQUIRE(rig.saw(Kind::kSeek, 0));
@@ -172,8 +167,7 @@ TEST_CASE("writer: what the log no longer has is recorded, not jumped over in si
 }
 
 TEST_CASE("writer: while the broker does not answer nothing is assumed, and a revoked partition is let go at once") {
-  Server* const server = Server::get();
-  if (server == nullptr) return;
+  NEED_SERVER;
   const std::string database = server->fresh_database();
   OnceLog once;
   Outage outage;
