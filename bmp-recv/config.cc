@@ -77,6 +77,8 @@ void add_options(Options& o, Config& c) {
   o.duration("heartbeat-interval", &c.heartbeat_interval, "time between heartbeats of the collector object",
              Millis{100}, kDay);
   o.text("dump-file", &c.dump_file, "file for the state dump on SIGUSR1; empty: one line on stdout");
+  o.reloadable({"allow", "ring-bytes", "session-limit", "handshake-timeout", "idle-timeout", "eor-quiet", "dump-cap",
+                "heartbeat-interval", "dump-file"});
   o.cross_check([&c] { return check_tags(c); });
 }
 

@@ -21,10 +21,8 @@ const std::vector<int> kSignals = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};  // NOLINT
 void on_signal(int signo, Options& options, const Config& config, Server& server) {
   switch (signo) {
     case SIGHUP: {
-      const std::string error = options.reload();
-      if (!error.empty()) return log_error("configuration not reloaded", kv("reason", error));
-      server.reload();
-      return log_info("configuration reloaded");
+      if (log_reload(options.reload())) server.reload();
+      return;
     }
     case SIGUSR1:
       if (Status s = write_dump(config.dump_file, server.dump()); !s)

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <map>
+#include <utility>
 
 #ifndef BMPHA_VERSION
 #define BMPHA_VERSION "0.1.0"
@@ -77,6 +78,12 @@ bool parse_bytes(const std::string& text, std::uint64_t& out) {
   return false;
 }
 
+// A target's value at some time.
+struct Kept {
+  std::function<void()> put_back;
+  std::function<bool()> is_same;  // the target has it now
+};
+
 struct Options::Impl {
   struct Key {
     std::string name;
@@ -87,7 +94,9 @@ struct Options::Impl {
     Values given;                                     // from the command line
     std::function<std::string(const Values&)> check;  // "expected ..." or empty
     std::function<void(const Values&)> set;
-    std::function<std::function<void()>()> keep;  // gives what puts the present value back
+    std::function<Kept()> keep;
+    Kept initial;  // the default
+    bool is_reloadable = false;
   };
 
   std::string tool;
@@ -97,6 +106,8 @@ struct Options::Impl {
   std::string config;
   bool check = false;
   bool verbose = false;
+  bool started = false;  // the first reading was right
+  Reloaded reloaded;     // what the last reading changed
 
   Impl(std::string t, std::string description) : tool(std::move(t)), app(std::move(description), tool) {}
 
@@ -147,17 +158,31 @@ struct Options::Impl {
         return fmt::format("{}: key \"{}\": value \"{}\": {}", entry.first, name,
                            k.is_secret ? "(hidden)" : fmt::format("{}", fmt::join(entry.second, ", ")), e);
     }
-    std::vector<std::function<void()>> undo;
-    for (const auto& [name, entry] : found) {
-      undo.push_back(keys.at(name)->keep());
-      keys.at(name)->set(entry.second);
+    std::map<std::string, Kept> before;
+    for (const auto& [name, key] : keys) {
+      before[name] = key->keep();
+      key->initial.put_back();
     }
+    for (const auto& [name, entry] : found) keys.at(name)->set(entry.second);
     for (const auto& check_all : cross)
       if (std::string e = check_all(); !e.empty()) {
-        for (const auto& put_back : undo) put_back();
+        for (const auto& [name, kept] : before) kept.put_back();
         return fmt::format("{}: {}", config.empty() ? "configuration" : "file " + config, e);
       }
+    settle(before);
     return {};
+  }
+
+  // All targets have their new values; at a reload, those that need a restart get the old ones back.
+  void settle(const std::map<std::string, Kept>& before) {
+    if (!std::exchange(started, true)) return;
+    reloaded = {};
+    for (const auto& [name, kept] : before) {
+      if (kept.is_same()) continue;
+      const bool takes_effect = keys.at(name)->is_reloadable;
+      (takes_effect ? reloaded.changed : reloaded.needs_restart).push_back(name);
+      if (!takes_effect) kept.put_back();
+    }
   }
 
   static Values split_env(const Key& k, const std::string& value) {
@@ -213,8 +238,10 @@ Options::~Options() = default;
 
 namespace {
 template <class T>
-std::function<std::function<void()>()> keeper(T* target) {
-  return [target] { return std::function<void()>([target, value = *target] { *target = value; }); };
+std::function<Kept()> keeper(T* target) {
+  return [target] {
+    return Kept{[target, value = *target] { *target = value; }, [target, value = *target] { return *target == value; }};
+  };
 }
 std::string one_value(const Values& v) { return v.size() == 1 ? std::string() : "expected one value"; }
 std::string with_default(const std::string& help, const std::string& shown) {
@@ -229,6 +256,7 @@ void Options::text(const std::string& key, std::string* target, const std::strin
     return check ? check(v[0]) : std::string();
   };
   k.keep = keeper(target);
+  k.initial = k.keep();
   k.set = [target](const Values& v) { *target = v[0]; };
 }
 
@@ -243,6 +271,7 @@ void Options::list(const std::string& key, std::vector<std::string>* target, con
     return std::string();
   };
   k.keep = keeper(target);
+  k.initial = k.keep();
   k.set = [target](const Values& v) { *target = v; };
 }
 
@@ -256,6 +285,7 @@ void Options::number(const std::string& key, std::uint64_t* target, const std::s
                              : fmt::format("expected a whole number from {} to {}", min, max);
   };
   k.keep = keeper(target);
+  k.initial = k.keep();
   k.set = [target](const Values& v) { parse_number(v[0], *target); };
 }
 
@@ -272,6 +302,7 @@ void Options::flag(const std::string& key, bool* target, const std::string& help
                : std::string("expected true or false");
   };
   k.keep = keeper(target);
+  k.initial = k.keep();
   k.set = [target](const Values& v) { *target = v[0] == "true" || v[0] == "1"; };
 }
 
@@ -286,6 +317,7 @@ void Options::duration(const std::string& key, Millis* target, const std::string
     return e;
   };
   k.keep = keeper(target);
+  k.initial = k.keep();
   k.set = [target](const Values& v) { parse_duration(v[0], *target); };
 }
 
@@ -301,6 +333,7 @@ void Options::bytes(const std::string& key, std::uint64_t* target, const std::st
     return e;
   };
   k.keep = keeper(target);
+  k.initial = k.keep();
   k.set = [target](const Values& v) { parse_bytes(v[0], *target); };
 }
 
@@ -309,6 +342,7 @@ void Options::secret(const std::string& key, std::string* target, const std::str
   k.is_secret = true;
   k.check = one_value;
   k.keep = keeper(target);
+  k.initial = k.keep();
   k.set = [target](const Values& v) { *target = v[0]; };
   impl_->app.footer(impl_->app.get_footer() + fmt::format("\nOnly in the file or the environment: {} ({})", key, help));
 }
@@ -323,6 +357,7 @@ void Options::choice(const std::string& key, std::string* target, std::vector<st
                : fmt::format("expected one of {}", all);
   };
   k.keep = keeper(target);
+  k.initial = k.keep();
   k.set = [target](const Values& v) { *target = v[0]; };
 }
 
@@ -350,7 +385,15 @@ std::optional<int> Options::parse(int argc, const char* const* argv) {
   return std::nullopt;
 }
 
-std::string Options::reload() { return impl_->apply(); }
+void Options::reloadable(const std::vector<std::string>& keys) {
+  for (const std::string& key : keys) impl_->keys.at(key)->is_reloadable = true;
+}
+
+Options::Reloaded Options::reload() {
+  Reloaded failed;
+  failed.error = impl_->apply();
+  return failed.error.empty() ? impl_->reloaded : failed;
+}
 bool Options::check_only() const { return impl_->check; }
 bool Options::verbose() const { return impl_->verbose; }
 const std::string& Options::config_file() const { return impl_->config; }

@@ -61,8 +61,16 @@ class Options {
   // Exit code when the program should end now (help, version, error: already printed), none to go on. With --check
   // the tool should go on to checks of its own that need no server, then call finish_check().
   std::optional<int> parse(int argc, const char* const* argv);
-  // Reads file and environment again (HUP): an error message, or empty. Targets change only when everything is right.
-  std::string reload();
+  // Keys that reload() changes; all others keep the value of the start.
+  void reloadable(const std::vector<std::string>& keys);
+  struct Reloaded {
+    std::string error;  // why nothing has changed, or empty
+    std::vector<std::string> changed;
+    std::vector<std::string> needs_restart;  // keys whose value is now another one than that in use
+  };
+  // Reads file and environment again (HUP); a key that stands nowhere any more has its default. Targets change only
+  // when everything is right.
+  Reloaded reload();
   bool check_only() const;
   bool verbose() const;
   const std::string& config_file() const;

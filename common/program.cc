@@ -1,5 +1,6 @@
 #include "common/program.h"
 
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,7 +12,6 @@
 
 #include "common/event_loop.h"
 #include "common/log.h"
-#include "common/options.h"
 
 namespace bmpha {
 namespace {
@@ -53,6 +53,20 @@ int run_program(const std::string& tool, const std::vector<int>& signals, const 
   // No handler stands above, so nothing is unwound before on_terminate() speaks: a destructor could wait for ever.
   std::set_terminate(on_terminate);
   return body();
+}
+
+bool log_reload(const Options::Reloaded& r) {
+  if (!r.error.empty()) {
+    log_error("configuration not reloaded", kv("reason", r.error));
+    return false;
+  }
+  const std::string changed = fmt::format("{}", fmt::join(r.changed, ","));
+  const std::string needs_restart = fmt::format("{}", fmt::join(r.needs_restart, ","));
+  if (needs_restart.empty())
+    log_info("configuration reloaded", kv("changed", changed));
+  else
+    log_warn("configuration reloaded", kv("changed", changed), kv("needs_restart", needs_restart));
+  return true;
 }
 
 }  // namespace bmpha

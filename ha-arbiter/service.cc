@@ -9,6 +9,7 @@
 
 #include "common/dump_file.h"
 #include "common/log.h"
+#include "common/program.h"
 #include "ha-arbiter/memory_store.h"
 #include "ha-arbiter/node_blob.h"
 #include "ha-arbiter/redis_store.h"
@@ -59,7 +60,7 @@ std::vector<int> service_signals() {
   return {SIGTERM, SIGINT, SIGHUP, SIGUSR1, kSignalRestamp, kSignalForceActive, kSignalForceStandby, kSignalAutomatic};
 }
 
-Service::Service(const Config& config, std::function<std::string()> reload)
+Service::Service(const Config& config, std::function<Options::Reloaded()> reload)
     : config_(config),
       reload_(std::move(reload)),
       status_socket_(context_, SocketKind::kSub, table_socket()),
@@ -376,10 +377,8 @@ void Service::on_signal(int signo) {
 }
 
 void Service::reload() {
-  const std::string error = reload_();
-  if (!error.empty()) return log_error("configuration not reloaded", kv("reason", error));
+  if (!log_reload(reload_())) return;
   decider_->set_delays(config_.stale_delay, config_.down_delay, config_.stall_timeout);
-  log_info("configuration reloaded");
 }
 
 void Service::dump() {

@@ -24,8 +24,8 @@ std::vector<int> service_signals();
 
 class Service {
  public:
-  // config must outlive the object; reload() reads it again and returns an error or nothing.
-  Service(const Config& config, std::function<std::string()> reload);
+  // config must outlive the object; reload() reads it again.
+  Service(const Config& config, std::function<Options::Reloaded()> reload);
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
@@ -62,7 +62,7 @@ class Service {
   std::int64_t made_ms(BootTime now) const;
 
   const Config& config_;
-  std::function<std::string()> reload_;
+  std::function<Options::Reloaded()> reload_;
   EventLoop loop_;
   ZmqContext context_;
   ZmqSocket status_socket_;

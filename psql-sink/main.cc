@@ -55,6 +55,7 @@ void declare(Options& o, Settings& s) {
   o.text("node-name", &s.node_name, "name of this sink in its log lines", check_node_name);
   o.text("dump-file", &s.sink.dump_file, "where USR1 writes the state as JSON; empty: standard output");
   o.flag("migrate", &s.migrate, "bring the database's schema up to date and exit");
+  o.reloadable({"retention"});
 }
 
 void finish(Settings& s) {
@@ -78,9 +79,7 @@ int run(int argc, const char* const* argv) {
   log_init("psql-sink", s.node_name, o.verbose());
   SinkConfig config = s.sink;  // what HUP changes goes into `s`
   const auto reload = [&] {
-    if (const std::string e = o.reload(); !e.empty()) return log_error("configuration not reloaded", kv("error", e));
-    parse_retention(s.retention, config.maintenance.retention_days);
-    log_info("configuration reloaded", kv("retention", s.retention), kv("note", "other keys need a restart"));
+    if (log_reload(o.reload())) parse_retention(s.retention, config.maintenance.retention_days);
   };
   StartupHooks hooks;
   hooks.wait = !s.migrate;

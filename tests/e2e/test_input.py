@@ -261,6 +261,30 @@ def test_signals(recv):
     assert speaker.ended()
 
 
+def test_hup_brings_a_limit_and_takes_it_away(recv):
+    r = recv()
+    first = r.connect("r1")
+    r.has_read(first)
+
+    def reload(**settings):
+        before = len(r.events("configuration reloaded"))
+        r.write_config(**settings)
+        r.signal(signal.SIGHUP)
+        wait_for("HUP is logged", 3, lambda: len(r.events("configuration reloaded")) > before)
+        return r.events("configuration reloaded")[-1]
+    assert " changed=allow,session-limit" in reload(session_limit=1, allow=["127.0.0.1"])
+    assert r.connect("r2").ended()
+    assert "session-limit" in r.events("connection refused")[-1]
+    assert " changed=allow,session-limit" in reload(session_limit=None, allow=["192.0.2.1"])
+    time.sleep(1)  # refusals are said once a second
+    assert r.connect("r2").ended()
+    assert "allow" in r.events("connection refused")[-1], r.log()
+    assert " changed=allow" in reload(allow=None)
+    second = r.connect("r2")
+    wait_for("the second router is served", 3, lambda: len(r.state()["sessions"]) == 2)
+    assert not second.ended(0.2) and not first.ended(0.1)
+
+
 def test_hup_with_a_bad_file_keeps_running(recv):
     r = recv()
     r.config.write_text('listne = "x"\n')

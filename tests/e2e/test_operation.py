@@ -125,6 +125,31 @@ def test_usr1_hup_term(lab, tool):
     assert process.wait(15) == 0, process.tail()
 
 
+@pytest.mark.scenario
+@pytest.mark.parametrize(("tool", "now", "later"), [
+    ("bmp-recv", {"idle-timeout": "1h"}, {"router-id": "ip", "listen": ["127.0.0.1:1"]}),
+    ("ha-arbiter", {"stall-timeout": "20s"}, {"redis-password": "new", "ttl": "3s"}),
+    ("psql-sink", {"retention": "7d"}, {"writers": 3, "database": "dbname=another"}),
+])
+def test_hup_says_what_takes_effect_and_what_needs_a_restart(lab, tool, now, later):
+    process = start(a_process(lab, tool))
+    old = dict(process.settings)
+
+    def reload(settings):
+        before = len(process.events("configuration reloaded"))
+        process.config.write_text(toml(settings))
+        process.signal(signal.SIGHUP)
+        wait_for("HUP is answered", 3, lambda: len(process.events("configuration reloaded")) > before)
+        return process.events("configuration reloaded")[-1]
+    line = reload({**old, **now, **later})
+    assert f" changed={','.join(sorted(now))} needs_restart={','.join(sorted(later))}" in line and " warning " in line, line
+    line = reload({**old, **now})  # what was changed is as it was: nothing to say
+    assert ' changed=""' in line and "needs_restart" not in line and " info " in line, line
+    line = reload(old)
+    assert f" changed={','.join(now)}" in line and "needs_restart" not in line, line
+    assert process.terminate(15) == 0
+
+
 @tools
 @pytest.mark.scenario
 def test_one_event_is_one_line(lab, tool):

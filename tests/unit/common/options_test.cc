@@ -148,6 +148,57 @@ TEST_CASE("an unknown key or option names the nearest known one") {
   CHECK_MESSAGE(has(out.errors, "did you mean \"node-name\""), out.errors);
 }
 
+TEST_CASE("a reload brings reloadable keys only, and a removed key back to its default") {
+  using Names = std::vector<std::string>;
+  const std::string file = write_config("partitions = 8\nlisten = [\"a\"]\nhold = \"3s\"\nstandalone = true\n");
+  Settings s;
+  Options o("test-tool", "a tool");
+  o.number("partitions", &s.partitions, "count", 1, 1000);
+  o.list("listen", &s.listen, "addresses");
+  o.flag("standalone", &s.standalone, "no Redis");
+  o.duration("hold", &s.hold, "margin");
+  o.choice("router-id", &s.mode, {"ip", "sysname"}, "identity");
+  o.secret("password", &s.password, "secret");
+  o.reloadable({"partitions", "listen", "standalone"});
+  o.cross_check([&s] { return s.partitions == 13 ? std::string("partitions: unlucky") : std::string(); });
+  const char* words[] = {"test-tool", "--config", file.c_str(), "--router-id", "sysname"};
+  REQUIRE(!o.parse(5, words));
+  const auto rewrite = [&](const char* text) { std::ofstream(file) << text; };
+
+  Options::Reloaded r = o.reload();
+  CHECK((r.error.empty() && r.changed.empty() && r.needs_restart.empty()));
+
+  rewrite("partitions = 9\nhold = \"4s\"\npassword = \"p\"\n");
+  r = o.reload();
+  CHECK(r.error.empty());
+  CHECK(r.changed == Names{"listen", "partitions", "standalone"});
+  CHECK(r.needs_restart == Names{"hold", "password"});
+  CHECK(s.partitions == 9);
+  CHECK(s.listen == Names{"[::]:1790"});
+  CHECK_FALSE(s.standalone);
+  CHECK(s.hold == Millis{3000});
+  CHECK(s.password.empty());
+  CHECK(s.mode == "sysname");  // from the command line
+
+  for (const char* bad : {"partitions = 13\n", "partitions = 0\n", "unknown = 1\n"}) {
+    rewrite(bad);
+    r = o.reload();
+    CHECK_FALSE(r.error.empty());
+    CHECK((r.changed.empty() && r.needs_restart.empty()));
+    CHECK(s.partitions == 9);
+    CHECK(s.hold == Millis{3000});
+  }
+
+  rewrite("");
+  r = o.reload();
+  CHECK(r.changed == Names{"partitions"});
+  CHECK(r.needs_restart == Names{"hold"});
+  CHECK(s.partitions == 16);
+  rewrite("hold = \"3s\"\n");
+  CHECK(o.reload().needs_restart.empty());
+  unlink(file.c_str());
+}
+
 TEST_CASE("sections, missing files and secrets on the command line are refused") {
   const std::string file = write_config("[kafka]\npartitions = 3\n");
   Settings s;
