@@ -77,9 +77,7 @@ def test_30_a_router_dials_again_within_200_ms(lab):
     s = Stage(lab).settle()
     routers = s.of("A")[:3]
     s.generator.configure("A", redial=0.1)
-    s.fault(lambda: s.generator.reset("A", routers))
-    time.sleep(1)
-    s.silence()
+    s.fault(lambda: s.generator.reset("A", routers)).silence()
     s.wait_owner("B", routers)
     s.judge()
     s.switched(PLANNED, "B", routers)
@@ -152,7 +150,6 @@ def test_32_a_take_over_with_router_clocks_that_are_wrong(lab, clock):
     time.sleep(3)
     s.fault(s.node("A").kill).silence()
     s.wait_owner("B")
-    s.generator.settle_all()
     v = s.judge()
     s.switched(CRASH, "B", s.of("A"))
     assert v.duplicates <= s.replayed(s.of("A"))
@@ -167,7 +164,6 @@ def test_32_a_rule_that_trusts_the_routers_clocks_would_be_wrong(lab):
     time.sleep(3)
     s.fault(s.node("A").kill).silence()
     s.wait_owner("B")
-    s.generator.settle_all()
     s.judge_without(believer)
     s.judge()
 
