@@ -3,14 +3,11 @@
 #include <fmt/format.h>
 
 #include "common/node_name.h"
+#include "common/value_checks.h"
 
 namespace bmpha::arbiter {
 namespace {
 
-std::string check_endpoint(const std::string& text) {
-  return text.starts_with("ipc://") || text.starts_with("tcp://") ? std::string()
-                                                                  : "expected ipc:///PATH or tcp://ADDRESS:PORT";
-}
 std::string check_url(const std::string& text) {
   const auto address = parse_redis_url(text);
   return address ? std::string() : address.error();

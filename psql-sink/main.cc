@@ -6,6 +6,7 @@
 #include "common/node_name.h"
 #include "common/options.h"
 #include "common/program.h"
+#include "common/value_checks.h"
 #include "psql-sink/migrations.h"
 #include "psql-sink/sink.h"
 #include "psql-sink/startup.h"
@@ -32,10 +33,10 @@ void declare(Options& o, Settings& s) {
   s.sink.kafka.brokers = "127.0.0.1:9092";
   s.sink.writer.group = "psql-sink";
   s.sink.writer.database = "dbname=bmpha";
-  o.text("kafka-brokers", &s.sink.kafka.brokers, "Kafka brokers, host:port with commas between");
+  o.text("kafka-brokers", &s.sink.kafka.brokers, "Kafka brokers, host:port with commas between", check_kafka_brokers);
   o.list("kafka-option", &s.sink.kafka.options, "key=value passed to librdkafka", check_consumer_option);
-  o.text("topic", &s.topic, "topic of parsed records");
-  o.list("topics", &s.topics, "several topics, in place of `topic`");
+  o.text("topic", &s.topic, "topic of parsed records", check_topic_name);
+  o.list("topics", &s.topics, "several topics, in place of `topic`", check_topic_name);
   o.number("partitions", &s.partitions, "partitions of the topic, as in kafka-gate", 1, 4096);
   o.text("group-id", &s.sink.writer.group, "consumer group; one group fills one database",
          [](const std::string& v) { return v.empty() ? std::string("expected a name") : std::string(); });
