@@ -5,6 +5,7 @@
 #include <set>
 
 #include "common/node_name.h"
+#include "common/value_checks.h"
 
 namespace bmpha::recv {
 namespace {
@@ -23,10 +24,6 @@ std::string check_name(const std::string& text) {
   const bool plain = text.find_first_of("\t\r\n '\"") == std::string::npos;
   return plain && text.size() <= 64 ? std::string() : "expected at most 64 characters without spaces or quotes";
 }
-std::string check_endpoint(const std::string& text) {
-  return text.starts_with("ipc://") || text.starts_with("tcp://") ? std::string()
-                                                                  : "expected ipc:///PATH or tcp://ADDRESS:PORT";
-}
 
 std::string check_tags(const Config& c) {
   if (c.router_id != "tag") return {};
@@ -40,6 +37,11 @@ std::string check_tags(const Config& c) {
 }
 
 }  // namespace
+
+std::string Config::collector() const {
+  if (!collector_id.empty()) return collector_id;
+  return cluster_id == 0 ? cluster_name : fmt::format("{}-{}", cluster_name, cluster_id);
+}
 
 std::vector<ListenAddress> Config::listen_addresses() const {
   std::vector<ListenAddress> list;
@@ -60,7 +62,8 @@ void add_options(Options& o, Config& c) {
   o.text("node-name", &c.node_name, "name of this node, unique in the cluster; used in logs", check_node_name);
   o.text("cluster-name", &c.cluster_name, "name of the cluster", check_node_name);
   o.number("cluster-id", &c.cluster_id, "number of the cluster", 0, UINT32_MAX);
-  o.text("collector-id", &c.collector_id, "logical collector, the same on all nodes; empty: cluster-name", check_name);
+  o.text("collector-id", &c.collector_id, "logical collector, the same on all nodes; empty: by cluster-name and -id",
+         check_name);
   o.list("listen", &c.listen, "address to accept routers on, ADDRESS:PORT[,tag=NAME]", check_listen);
   o.choice("router-id", &c.router_id, {"ip", "sysname", "tag"}, "what identifies a router");
   o.list("allow", &c.allow, "prefix that routers may connect from; none: any", check_prefix);

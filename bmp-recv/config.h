@@ -15,7 +15,7 @@ struct Config {
   std::string node_name;
   std::string cluster_name = "default";
   std::uint64_t cluster_id = 0;
-  std::string collector_id;  // empty: cluster_name
+  std::string collector_id;  // empty: by cluster
   std::vector<std::string> listen{"[::]:1790"};
   std::string router_id = "ip";
   std::vector<std::string> allow;
@@ -30,7 +30,7 @@ struct Config {
   Millis heartbeat_interval{300000};
   std::string dump_file;
 
-  const std::string& collector() const { return collector_id.empty() ? cluster_name : collector_id; }
+  std::string collector() const;
   std::vector<ListenAddress> listen_addresses() const;
   std::vector<IpPrefix> allowed() const;
 };

@@ -3,28 +3,23 @@
 #include "common/node_name.h"
 #include "common/options.h"
 #include "common/program.h"
+#include "common/value_checks.h"
 #include "kafka-gate/service.h"
 
 namespace {
 
 using namespace bmpha;  // NOLINT: the program's own namespace
 
-std::string check_not_empty(const std::string& v) { return v.empty() ? "expected a value" : std::string(); }
-
 int run(int argc, char** argv) {
   gate::Config c;
-  std::string cluster_name = "default";
-  std::uint64_t cluster_id = 0;
   Options o("kafka-gate", "Holds a node's records and forwards those of the routers that this node owns to Kafka.");
   o.text("node-name", &c.node, "name of this node, unique in the cluster", check_node_name);
-  o.text("cluster-name", &cluster_name, "name of the cluster", check_node_name);
-  o.number("cluster-id", &cluster_id, "number of the cluster");
-  o.text("recv-socket", &c.recv_socket, "where bmp-recv serves records", check_not_empty);
-  o.text("roles-socket", &c.roles_socket, "where ha-arbiter publishes roles", check_not_empty);
-  o.text("status-socket", &c.status_socket, "where this tool publishes its status", check_not_empty);
-  o.text("kafka-brokers", &c.kafka.brokers, "Kafka brokers, host:port[,host:port...]", check_not_empty);
+  o.text("recv-socket", &c.recv_socket, "where bmp-recv serves records", check_endpoint);
+  o.text("roles-socket", &c.roles_socket, "where ha-arbiter publishes roles", check_endpoint);
+  o.text("status-socket", &c.status_socket, "where this tool publishes its status", check_endpoint);
+  o.text("kafka-brokers", &c.kafka.brokers, "Kafka brokers, host:port[,host:port...]", check_kafka_brokers);
   o.list("kafka-option", &c.kafka.options, "librdkafka property, key=value", check_kafka_option);
-  o.text("topic", &c.topic, "topic of all parsed records", check_not_empty);
+  o.text("topic", &c.topic, "topic of all parsed records", check_topic_name);
   o.number("partitions", &c.partitions, "partitions of the topic, the same in gates and sinks", 1, 10000);
   o.bytes("bytes-limit", &c.bytes_limit, "most memory for held records", 8u << 20);
   o.duration("retain", &c.retain, "held records are kept until the owner's progress has passed them by this");

@@ -9,7 +9,7 @@ import time
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from harness.cluster import BIN, SCRIPTS, tool_environment, toml, wait_for
+from harness.cluster import BIN, SCRIPTS, TREE, tool_environment, toml, wait_for
 from harness.kafka_log import KafkaLog
 from harness.stage import Stage
 
@@ -21,6 +21,19 @@ TOOLS = {
     "psql-sink": ({"database": "postgresql://bmpha@127.0.0.1/bmpha"}, "partitions", "-1", "expected a whole number", "databse",
                   "database"),
 }
+SOCKETS = {"bmp-recv": ("gate-socket", "publish-socket"), "kafka-gate": ("recv-socket", "roles-socket", "status-socket"),
+           "ha-arbiter": ("status-socket", "roles-socket")}
+# tool, key, a bad value, what the message must say
+BAD_VALUES = [
+    *((tool, key, bad, expected) for tool, (_, key, bad, expected, _, _) in TOOLS.items()),
+    *((tool, key, bad, "expected ipc:///PATH or tcp://ADDRESS:PORT") for tool, keys in SOCKETS.items() for key in keys
+      for bad in ("garbage", "", "ipc://", "tcp://nowhere")),
+    *((tool, "kafka-brokers", bad, "expected HOST:PORT, several with commas between") for tool in ("kafka-gate", "psql-sink")
+      for bad in ("", "foo:bar:9", "localhost", "a:1,")),
+    *((tool, "topic", bad, "expected 1 to 249 letters, digits or ._-") for tool in ("kafka-gate", "psql-sink")
+      for bad in ("", "bad topic/", "..", "x" * 250)),
+    ("psql-sink", "topics", "bad topic/", "expected 1 to 249 letters, digits or ._-"),
+]
 tools = pytest.mark.parametrize("tool", TOOLS)
 gate_and_sink = pytest.mark.parametrize("tool", ["kafka-gate", "psql-sink"])
 
@@ -36,12 +49,25 @@ def write_config(directory, tool, **changes):
     return path
 
 
+GENERAL = {"config", "check", "verbose", "help", "version"}
+
+
 @tools
-def test_help_names_every_setting(tool):
+def test_help_and_manual_page_name_the_same_settings(tool):
     done = run(tool, "--help")
     assert done.returncode == 0
-    for word in ("--config", "--check", "--version", "--dump-file", "Exit codes: 0 done, 100", f"man {tool}"):
+    for word in ("Exit codes: 0 done, 100", f"man {tool}"):
         assert word in done.stdout, word
+    in_help = set(re.findall(r"^ +(?:-\w,)?--([a-z-]+)", done.stdout, re.M))
+    in_help |= set(re.findall(r"^Only in the file or the environment: ([a-z-]+)", done.stdout, re.M))
+    page = (TREE / tool / f"{tool}.8").read_text()
+    options = page.split("\n.Sh OPTIONS\n")[1].split("\n.Sh ")[0]
+    items = "\n".join(line for line in options.splitlines() if line.startswith(".It "))
+    in_page = set(re.findall(r"(?:(?:Cm|Ic) |Fl -|, )([a-z][a-z-]+)", items))
+    assert in_help >= GENERAL | {"dump-file", "node-name"}
+    assert in_help - GENERAL == in_page - GENERAL
+    for word in GENERAL:
+        assert re.search(rf"^\.(Op |It )?Fl .*-{word}\b", page, re.M), f"{word} is missing in the manual page"
 
 
 @tools
@@ -57,9 +83,8 @@ def test_check_accepts_a_good_file(tool, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@tools
-def test_check_says_what_is_wrong(tool, tmp_path):
-    _, key, bad, expected, _, _ = TOOLS[tool]
+@pytest.mark.parametrize(("tool", "key", "bad", "expected"), BAD_VALUES)
+def test_check_says_what_is_wrong(tool, key, bad, expected, tmp_path):
     path = write_config(tmp_path, tool, **{key: bad})
     done = run(tool, "--config", path, "--check")
     assert done.returncode == 100

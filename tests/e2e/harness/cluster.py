@@ -241,7 +241,7 @@ class Node:
         every = {
             "bmp-recv": {**common, "listen": [f"127.0.0.1:{self.port}"], "router-id": "sysname",
                          "gate-socket": sockets["link"], "publish-socket": sockets["records"]},
-            "kafka-gate": {**common, **kafka, "recv-socket": sockets["link"], "status-socket": sockets["status"],
+            "kafka-gate": {"node-name": name, **kafka, "recv-socket": sockets["link"], "status-socket": sockets["status"],
                            "roles-socket": sockets["roles"]},
             "ha-arbiter": {**common, "status-socket": sockets["status"], "roles-socket": sockets["roles"],
                            "state-file": f"{d}/state", "redis-url": cluster.redis_url},
