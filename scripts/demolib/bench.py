@@ -18,7 +18,7 @@ from .kafka_log import KafkaLog
 
 PREFIXES = 1_000_000
 REQUIRED = ("walk_bytes_per_s", "parse_prefixes_per_s", "encode_prefixes_per_s", "dump_seconds_1m", "dump_seconds_1m_single",
-            "db_us_per_route_dump", "sink_us_per_route", "switch_ms")
+            "pipeline_seconds_1m", "db_us_per_route_dump", "sink_us_per_route", "switch_ms")
 
 
 def measurement(name, value, unit, note):
@@ -76,7 +76,8 @@ class DumpBench:
             log.close()
         per_prefix = ", ".join(f"{tool} {seconds / PREFIXES * 1e6:.2f}" for tool, seconds in used.items())
         what = "socket to visible rows, one sink" if sink else "socket to broker, no sink"
-        return ended - began, f"{what}, 1 M prefixes; CPU us per prefix: {per_prefix}"
+        seconds = ended - began
+        return seconds, f"{what}, 1 M prefixes: {PREFIXES / seconds:.0f} rows/s; CPU us per prefix: {per_prefix}"
 
     def wait_for_rows(self, database, log, began):
         """Counting a million rows again and again would slow what is measured: offsets first."""
@@ -157,9 +158,10 @@ def main():
     results = parse_results(Path(options.parse)) + sink_results(Path(options.sink))
     broker = read_env(Path(options.run_dir))["BROKER"]
     if not Path(options.packed).exists():
-        print("skipped: dump_seconds_1m, dump_seconds_1m_single (no generator)", file=sys.stderr)
+        print("skipped: dump_seconds_1m, dump_seconds_1m_single, pipeline_seconds_1m (no generator)", file=sys.stderr)
     elif broker == "embedded":
-        print("skipped: dump_seconds_1m, dump_seconds_1m_single (the embedded broker keeps too little)", file=sys.stderr)
+        print("skipped: dump_seconds_1m, dump_seconds_1m_single, pipeline_seconds_1m (the embedded broker keeps too little)",
+              file=sys.stderr)
     else:
         for name, stream in (("dump_seconds_1m", options.packed), ("dump_seconds_1m_single", options.single)):
             seconds, note = DumpBench(options.run_dir, name.rsplit("_", 1)[1]).measure(stream)

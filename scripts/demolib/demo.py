@@ -33,7 +33,7 @@ MARKED = "10.1.0.0/16"  # the inbound policy gives these a community, so that pr
 SPEAKERS = {"127.0.0.2": 65002, "127.0.0.3": 65003}
 
 RIB_LIVE = """
-SELECT l.view, host(p.addr), l.prefix::text, host(a.next_hop), a.as_path, a.med, a.communities @> ARRAY[%s::int8]
+SELECT l.view, host(p.addr), l.prefix::text, host(a.next_hop), a.as_path, a.med, a.origin, a.local_pref, a.communities
 FROM rib_live l JOIN peers p USING (peer_id) LEFT JOIN base_attrs a ON a.attr_id = l.attr_id
 """
 VIEWS = {0: "pre", 1: "post"}
@@ -161,16 +161,17 @@ class Demo:
             self.churn_prefixes[n * 10 + 5] = prefix
 
     def stop(self):
-        if self.churn:
-            self.churn.stop()
-        for speaker in self.speakers:
-            speaker.close()
-        if self.frr:
-            self.frr.stop()
-        if self.log:
-            self.log.close()
-        if self.db:
-            self.db.close()
+        """Ends all of it, also when one does not end well; that is told afterwards."""
+        steps = [part.stop for part in (self.churn, self.frr) if part]
+        steps += [part.close for part in (*self.speakers, self.log, self.db) if part]
+        errors = []
+        for step in steps:
+            try:
+                step()
+            except Exception as e:
+                errors.append(repr(e))
+        if errors:
+            raise RuntimeError(", ".join(errors))
 
     # --- looking ---
     def status(self):
@@ -255,12 +256,16 @@ class Demo:
     def compare(self):
         truth = self.frr.routes()
         found = {}
-        for view, peer, prefix, next_hop, as_path, med, marked in self.sql(RIB_LIVE, (MARK[0] << 16 | MARK[1],)):
+        for view, peer, prefix, next_hop, as_path, med, origin, local_pref, communities in self.sql(RIB_LIVE):
             path = list(as_path or ())
             # FRR 8 puts its own AS in front of what it received.
             if path[:1] == [LOCAL_AS]:
                 path = path[1:]
-            found[VIEWS.get(view, view), peer, prefix] = (next_hop, tuple(path), med or 0, marked)
+            view = VIEWS.get(view, view)
+            communities = frozenset((c >> 16, c & 0xFFFF) for c in communities or ())
+            if view == "pre":  # see Frr.routes
+                communities &= {MARK}
+            found[view, peer, prefix] = (next_hop, tuple(path), med or 0, origin, local_pref or 0, communities)
         lost = sorted(key for key in truth if key not in found)
         wrong = sorted(key for key in found if truth.get(key) != found[key])
         for title, keys in (("lost", lost), ("wrong", wrong)):
@@ -313,20 +318,28 @@ def main():
     parser.add_argument("--rate", type=int, default=200, help="changes per second [200]")
     demo = Demo(parser.parse_args())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    status, last = 1, None
+    status, last = 1, failed_verdict(demo)
     try:
         last = demo.play()
         status = 0 if demo.result else 1
     except Exception as e:  # whatever it was, it is no "ok"
         if not isinstance(e, (RuntimeError, OSError, subprocess.SubprocessError, psycopg2.Error, KafkaException)):
             traceback.print_exc()
-        broker = getattr(demo, "env", {}).get("BROKER", "kafka")
         demo.say(f"error: {e}")
-        last = f"verdict: failed lost=unjudged wrong=unjudged switch_ms=-1 duplicates=-1 broker={broker}"
+        last = failed_verdict(demo)
     finally:
-        demo.stop()
-    (demo.run / "verdict").write_text(last + "\n")
+        # Before anything else may fail; scripts/demo prints it at the very end.
+        (demo.run / "verdict").write_text(last + "\n")
+        try:
+            demo.stop()
+        except Exception as e:  # what was judged stands
+            demo.say(f"error while stopping: {e}")
     return status
+
+
+def failed_verdict(demo):
+    broker = getattr(demo, "env", {}).get("BROKER", "kafka")
+    return f"verdict: failed lost=unjudged wrong=unjudged switch_ms=-1 duplicates=-1 broker={broker}"
 
 
 if __name__ == "__main__":

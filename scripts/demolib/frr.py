@@ -103,24 +103,46 @@ class Frr:
         return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else None
 
     def routes(self):
-        """{(view, peer, prefix): (next hop, AS path, MED, has MARK)}, pre-policy (received) and post-policy (accepted)."""
+        """{(view, peer, prefix): (next hop, AS path, MED, origin, LOCAL_PREF, communities)}, pre-policy (received) and
+        post-policy (accepted). FRR 8 does not show the communities of what it received: none stand there, and of those in
+        the database only MARK, which the policy alone may give, is to be compared."""
         out = {}
         for family in ("ipv4", "ipv6"):
             for peer in self._neighbors:
                 table = self._vty(f"show bgp {family} unicast neighbors {peer} received-routes json") or {}
                 for prefix, route in (table.get("receivedRoutes") or {}).items():
                     next_hop = route["nextHop" if "nextHop" in route else "nextHopGlobal"]
-                    out["pre", peer, _network(prefix)] = _row(route, next_hop, False)
-            marked = set(self._accepted(family, "community %d:%d" % MARK))
-            for key, (path, next_hop) in self._accepted(family).items():
-                out["post", *key] = _row(path, next_hop, key in marked)
+                    out["pre", peer, _network(prefix)] = _row(route, next_hop, route["bgpOriginCode"], frozenset())
+            accepted = (self._vty(f"show bgp {family} unicast json") or {}).get("routes") or {}
+            communities = self._communities(family, list(accepted))
+            for prefix, paths in accepted.items():
+                for path in paths:
+                    key = path["peerId"], _network(prefix)
+                    out["post", *key] = _row(path, _global(path["nexthops"]), path["origin"], communities[key])
         return out
 
-    def _accepted(self, family, which=""):
-        """{(peer, prefix): (path, next hop)} of the table behind the policy."""
-        table = self._vty(f"show bgp {family} unicast {which} json") or {}
-        return {(path["peerId"], _network(prefix)): (path, _global(path["nexthops"]))
-                for prefix, paths in (table.get("routes") or {}).items() for path in paths}
+    def _communities(self, family, prefixes):
+        """{(peer, prefix): communities} of the table behind the policy, which FRR 8 shows for single prefixes only."""
+        out = {}
+        for start in range(0, len(prefixes), 500):
+            commands = [f"show bgp {family} unicast {prefix} json" for prefix in prefixes[start:start + 500]]
+            for table in self._vty_all(commands):
+                for path in table["paths"]:
+                    found = (path.get("community") or {}).get("list", ())
+                    out[path["peer"]["peerId"], _network(table["prefix"])] = frozenset(map(_community, found))
+        return out
+
+    def _vty_all(self, commands):
+        """The answers to many commands from one vtysh: one JSON text behind the other."""
+        options = [word for command in commands for word in ("-c", command)]
+        done = subprocess.run(["vtysh", "--vty_socket", self._dir, "-d", "bgpd", *options], capture_output=True, text=True,
+                              timeout=60, check=True)
+        decoder, text, answers = json.JSONDecoder(), done.stdout.strip(), []
+        while text:
+            answer, end = decoder.raw_decode(text)
+            answers.append(answer)
+            text = text[end:].lstrip()
+        return [answer for answer in answers if answer]
 
 
 def _network(text):
@@ -131,6 +153,14 @@ def _global(next_hops):
     return next(h["ip"] for h in next_hops if h.get("scope", "global") == "global")
 
 
-def _row(route, next_hop, marked):
+def _community(text):
+    asn, value = text.split(":")
+    return int(asn), int(value)
+
+
+ORIGINS = {"i": 0, "e": 1, "?": 2, "IGP": 0, "EGP": 1, "incomplete": 2}
+
+
+def _row(route, next_hop, origin, communities):
     path = tuple(int(a) for a in route["path"].split())
-    return (str(ipaddress.ip_address(next_hop)), path, route.get("metric", 0), marked)
+    return (str(ipaddress.ip_address(next_hop)), path, route.get("metric", 0), ORIGINS[origin], route.get("locPrf", 0), communities)

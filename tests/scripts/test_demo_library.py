@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from demolib import kafka_log  # noqa: E402
+from demolib import demo, kafka_log  # noqa: E402
 from demolib.kafka_log import Header, Record, judge_switch  # noqa: E402
 
 ROUTER = "0f" * 16
@@ -67,3 +67,36 @@ def test_the_window_grows_by_what_delivery_takes():
 
 def test_without_a_run_of_another_node_there_is_no_switch():
     assert judge_switch([run("A", 2, 101_000), run("B", 1, 50_000)], ROUTER, "A", 100.0, 3000) is None
+
+
+class Broken:
+    def stop(self):
+        raise OSError("does not stop")
+
+
+class Counted:
+    closed = 0
+
+    def close(self):
+        Counted.closed += 1
+
+
+@pytest.mark.parametrize("play, status, begin", [
+    (lambda self: "verdict: ok", 0, "verdict: ok"), (lambda self: 1 / 0, 1, "verdict: failed lost=unjudged")])
+def test_the_verdict_is_written_although_stopping_fails(monkeypatch, tmp_path, play, status, begin):
+    monkeypatch.setattr(demo.Demo, "start", lambda self: None)
+    monkeypatch.setattr(demo.Demo, "play", play)
+    monkeypatch.setattr(demo.Demo, "result", True, raising=False)
+    monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["demo", str(tmp_path)])
+    make = demo.Demo.__init__
+
+    def made(self, options):
+        make(self, options)
+        self.churn = self.frr = Broken()
+        self.speakers, self.log = [Counted(), Counted()], Counted()
+    monkeypatch.setattr(demo.Demo, "__init__", made)
+    Counted.closed = 0
+    assert demo.main() == status
+    assert (tmp_path / "verdict").read_text().startswith(begin)
+    assert Counted.closed == 3, "one that does not stop must not keep the others"

@@ -118,6 +118,43 @@ def test_cases_that_left_themselves_out_count_as_skipped(tree, lines, counted):
     assert (code, last(out)) == (0, f"count unit {counted}")
 
 
+# --- the demo's verdict is its last line -----------------------------------------------------------------------------
+FAILED = "verdict: failed lost=unjudged wrong=unjudged switch_ms=-1 duplicates=-1 broker=kafka"
+GOOD_VERDICT = "verdict: ok lost=0 wrong=0 switch_ms=2000 duplicates=3 broker=kafka"
+
+
+def demo(tree, player, down="echo down"):
+    (tree.path / "scripts/demolib").mkdir()
+    (tree.path / "scripts/demolib/demo.py").write_text(player)
+    shutil.copy(SCRIPTS / "demo", tree.path / "scripts")
+    tree.program("scripts/down", f'echo "$1" >{tree.path}/run; {down}')
+    code, out, _ = tree.run("scripts/demo")
+    if (tree.path / "run").exists():
+        shutil.rmtree((tree.path / "run").read_text().strip(), ignore_errors=True)
+    return code, last(out)
+
+
+WRITE = f"import pathlib, sys\npathlib.Path(sys.argv[1], 'verdict').write_text({GOOD_VERDICT!r})\n"
+
+
+def test_the_verdict_is_the_last_line(tree):
+    assert demo(tree, WRITE) == (0, GOOD_VERDICT)
+
+
+@pytest.mark.parametrize("player, down, verdict", [
+    ("import absent_module", "true", FAILED), ("import sys; sys.exit(3)", "exit 1", FAILED),
+    (WRITE + "sys.exit(1)", "exit 1", GOOD_VERDICT)])
+def test_there_is_a_verdict_whatever_fails(tree, player, down, verdict):
+    code, line = demo(tree, player, down)
+    assert code != 0 and line == verdict
+
+
+def test_there_is_a_verdict_when_the_build_fails(tree):
+    tree.program("bin/make", "echo error; exit 2")
+    code, line = demo(tree, "")
+    assert code != 0 and line == FAILED
+
+
 # --- Maven -----------------------------------------------------------------------------------------------------------
 class Repository(ThreadingHTTPServer):
     """Answers every HEAD request with one code and remembers the paths."""
