@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint8_t kStatusTag = 0x53;  // 'S'
 constexpr std::uint8_t kRolesTag = 0x52;   // 'R'
-constexpr std::uint32_t kMaxRouters = 100'000;
+constexpr std::uint32_t kMaxRouters = 200'000;
 constexpr std::uint32_t kMaxBrackets = 10'000;
 
 void put_time(ByteWriter& w, BootTime t) { w.i64(to_ns(t)); }

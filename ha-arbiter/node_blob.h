@@ -16,7 +16,7 @@ namespace bmpha::arbiter {
 
 inline constexpr std::uint64_t kBlobVersion = 1;
 inline constexpr std::size_t kMaxNodes = 256;
-inline constexpr std::size_t kMaxRouters = 100'000;
+inline constexpr std::size_t kMaxRouters = 200'000;
 inline constexpr std::size_t kMaxBlob = 64u << 20;
 // Largest epoch, gen or stamp that is believed: room for counting up from any clock.
 inline constexpr std::uint64_t kMaxCounter = std::uint64_t{1} << 62;

@@ -215,12 +215,13 @@ void Gate::tear_dumps() {
   }
 }
 
-bool Gate::may_grant(const HeldRecords& r, const HeldRecords::SessionFlow& flow) const {
+// Credit that a session may have now.
+std::uint64_t Gate::room_for(const HeldRecords& r, std::uint64_t outstanding) const {
   // The same measure as hold_limit()'s: what can be freed is freed before any credit stops.
-  if (excess() == 0) return true;
-  // Little room: only a router that holds less than its share goes on.
-  const std::uint64_t outstanding = flow.granted - std::min(flow.granted, flow.received);
-  return r.bytes() + outstanding + kLeastWindow <= share();
+  if (excess() == 0) return window();
+  // Little room: only a router that holds less than its share goes on, however small the shares of many are.
+  const std::uint64_t least = std::min(kLeastWindow, share() / 2);
+  return r.bytes() + outstanding + least <= share() ? least : 0;
 }
 
 std::vector<ControlEntry> Gate::take_control() {
@@ -233,9 +234,10 @@ std::vector<ControlEntry> Gate::take_control() {
     r.each_flow([&](HeldRecords::SessionFlow& f) {
       const std::uint64_t outstanding = f.granted - std::min(f.granted, f.received);
       if (!f.closed && outstanding < window() / 2) {
-        if (may_grant(r, f)) {
-          reserved_ += f.received + window() - f.granted;
-          f.granted = f.received + window();
+        const std::uint64_t room = room_for(r, outstanding);
+        if (outstanding < room / 2) {
+          reserved_ += room - outstanding;
+          f.granted = f.received + room;
         } else {
           again.insert(id);  // until there is room
         }

@@ -92,7 +92,7 @@ class Gate {
   void hold_limit();
   void free_acknowledged(std::uint64_t want);
   void tear_dumps();
-  bool may_grant(const HeldRecords& r, const HeldRecords::SessionFlow& flow) const;
+  std::uint64_t room_for(const HeldRecords& r, std::uint64_t outstanding) const;
   void forget_gone(BootTime now);
 
   Settings settings_;

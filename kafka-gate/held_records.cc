@@ -22,6 +22,8 @@ const char* note_text(Note::Kind kind) {
       return "open dump dropped, byte limit reached";
     case Note::Kind::kCut:
       return "front of dump missing";
+    case Note::Kind::kAborted:
+      return "old dumps that broke off dropped";
     case Note::Kind::kFreed:
       return "acknowledged records freed, byte limit reached";
     case Note::Kind::kSkipped:
@@ -199,7 +201,23 @@ void HeldRecords::end_session(Session& s) {
     d->last_pos = end_pos() - 1;
     if (d->last_pos < front_) std::erase_if(dumps_, [&s](const Dump& x) { return x.session == s.ordinal; });
   }
+  drop_aborted();
   open_waiting();
+}
+
+// Dumps that never end hold W where it is, and each claim sends them again. Of a router whose sessions keep breaking in
+// their dumps only the last few are kept: a start before them is no longer held, so the next whole dump is the start.
+void HeldRecords::drop_aborted() {
+  const auto is_aborted = [](const Dump& d) { return d.closed && !d.synced; };
+  const std::uint64_t limit = role_ == Role::kStandby ? end_pos() : acked_;
+  while (std::count_if(dumps_.begin(), dumps_.end(), is_aborted) > kMaxAborted) {
+    const auto oldest = std::find_if(dumps_.begin(), dumps_.end(), is_aborted);
+    if (oldest->last_pos >= limit) return;
+    const std::uint64_t count = oldest->last_pos - front_ + 1;
+    counters_.dropped_aborted += count;
+    note(Note::Kind::kAborted, oldest->id, count);
+    drop_front(static_cast<std::size_t>(count));
+  }
 }
 
 // Sessions that came before their predecessor had ended follow in order.
@@ -311,10 +329,23 @@ const HeldRecords::Dump* HeldRecords::dump_at(std::uint64_t pos) const {
   return nullptr;
 }
 
+// Dumps that broke off one after another are one bracket, and so are the oldest of very many: a start that falls in
+// between then steps back further than it must, never less.
 std::vector<Bracket> HeldRecords::brackets() const {
   std::vector<Bracket> out;
-  out.reserve(dumps_.size());
-  for (const Dump& d : dumps_) out.push_back({d.id, d.first, d.closed});
+  const std::size_t old = dumps_.size() - std::min(dumps_.size(), kMaxBrackets);
+  bool was_aborted = false;
+  for (std::size_t n = 0; n < dumps_.size(); ++n) {
+    const Dump& d = dumps_[n];
+    const bool aborted = d.closed && !d.synced;
+    if (!out.empty() && ((aborted && was_aborted) || n <= old)) {
+      out.back().session = d.id;
+      out.back().synced = d.closed;
+    } else {
+      out.push_back({d.id, d.first, d.closed});
+    }
+    was_aborted = aborted;
+  }
   return out;
 }
 

@@ -22,6 +22,10 @@
 #include "common/record.h"
 #include "common/role.h"
 
+namespace bmpha::explore {
+struct StateBytes;
+}
+
 namespace bmpha::gate {
 
 // A record's Kafka value and whoever keeps its bytes alive. Opaque here.
@@ -61,6 +65,7 @@ struct Note {
     kGap,       // records of the session are missing; value = how many
     kTorn,      // G6 dropped an open dump; value = bytes
     kCut,       // the front of a dump is missing (this process began after it)
+    kAborted,   // the oldest of many dumps that broke off was dropped; value = records
     kFreed,     // G6 freed acknowledged records; value = bytes
     kSkipped,   // Kafka refused a record for ever; value = its sequence
     kLate,      // a record of a session that is over
@@ -73,19 +78,20 @@ struct Note {
 const char* note_text(Note::Kind kind);
 
 struct HeldCounters {
-  std::uint64_t received = 0;      // records accepted from bmp-recv
-  std::uint64_t duplicates = 0;    // received again after a HELLO
-  std::uint64_t gaps = 0;          // sequence numbers that never came
-  std::uint64_t late = 0;          // records of a session that is over, dropped
-  std::uint64_t dropped_torn = 0;  // records dropped by G6 or because their dump was
-  std::uint64_t produced = 0;      // copies handed to Kafka
-  std::uint64_t replayed = 0;      // ... of them with the replay flag
-  std::uint64_t acknowledged = 0;  // copies that Kafka acknowledged
-  std::uint64_t late_answers = 0;  // answers for an earlier start, ignored
-  std::uint64_t skipped = 0;       // copies that Kafka refused for ever
-  std::uint64_t trimmed = 0;       // records covered by the owner and dropped
-  std::uint64_t freed = 0;         // acknowledged records freed by the byte limit
-  std::uint64_t runs = 0;          // `run` records written (each to every partition)
+  std::uint64_t received = 0;         // records accepted from bmp-recv
+  std::uint64_t duplicates = 0;       // received again after a HELLO
+  std::uint64_t gaps = 0;             // sequence numbers that never came
+  std::uint64_t late = 0;             // records of a session that is over, dropped
+  std::uint64_t dropped_torn = 0;     // records dropped by G6 or because their dump was
+  std::uint64_t dropped_aborted = 0;  // records dropped with dumps that broke off
+  std::uint64_t produced = 0;         // copies handed to Kafka
+  std::uint64_t replayed = 0;         // ... of them with the replay flag
+  std::uint64_t acknowledged = 0;     // copies that Kafka acknowledged
+  std::uint64_t late_answers = 0;     // answers for an earlier start, ignored
+  std::uint64_t skipped = 0;          // copies that Kafka refused for ever
+  std::uint64_t trimmed = 0;          // records covered by the owner and dropped
+  std::uint64_t freed = 0;            // acknowledged records freed by the byte limit
+  std::uint64_t runs = 0;             // `run` records written (each to every partition)
 };
 
 class HeldRecords {
@@ -98,6 +104,9 @@ class HeldRecords {
     Nanos gap_wait = std::chrono::seconds(3);
     std::uint64_t max_in_flight = 16u << 20;  // bytes of one router handed to Kafka and unanswered
   };
+  // Dumps that broke off, and brackets in the status, that are kept apart at most.
+  static constexpr std::ptrdiff_t kMaxAborted = 8;
+  static constexpr std::size_t kMaxBrackets = 256;
   // Memory of a held record beside its bytes.
   static constexpr std::uint64_t kOverhead = 256;
 
@@ -172,6 +181,7 @@ class HeldRecords {
   std::vector<Note> take_notes() { return std::exchange(notes_, {}); }
 
  private:
+  friend struct explore::StateBytes;  // tests compare whole states
   struct Held {
     Envelope envelope;
     Body body;
@@ -233,6 +243,7 @@ class HeldRecords {
   void hold(Session& s, const Envelope& e, Body body);
   void note_dump(Session& s, const Envelope& e, std::uint64_t pos);
   void end_session(Session& s);
+  void drop_aborted();
   void open_waiting();
 
   Dump* open_dump(std::uint64_t ordinal);

@@ -16,10 +16,19 @@ Json age_ms(const std::optional<BootTime>& t, BootTime now) {
 std::string session_text(const SessionId& s) { return fmt::format("{:016x}.{}", s.recv_inc, s.number); }
 
 Json counters_json(const HeldCounters& c) {
-  return {{"received", c.received}, {"duplicates", c.duplicates},     {"gaps", c.gaps},
-          {"late", c.late},         {"dropped_torn", c.dropped_torn}, {"produced", c.produced},
-          {"replayed", c.replayed}, {"acknowledged", c.acknowledged}, {"late_answers", c.late_answers},
-          {"skipped", c.skipped},   {"trimmed", c.trimmed},           {"freed", c.freed},
+  return {{"received", c.received},
+          {"duplicates", c.duplicates},
+          {"gaps", c.gaps},
+          {"late", c.late},
+          {"dropped_torn", c.dropped_torn},
+          {"dropped_aborted", c.dropped_aborted},
+          {"produced", c.produced},
+          {"replayed", c.replayed},
+          {"acknowledged", c.acknowledged},
+          {"late_answers", c.late_answers},
+          {"skipped", c.skipped},
+          {"trimmed", c.trimmed},
+          {"freed", c.freed},
           {"runs", c.runs}};
 }
 

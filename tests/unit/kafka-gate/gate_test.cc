@@ -240,9 +240,14 @@ TEST_CASE("G6: memory stays under the limit: acknowledged records go first, then
   CHECK(g.routers().at(router_id(2)).counters().dropped_torn > 0);
 }
 
-TEST_CASE("G6: credit stops for an owner whose records cannot go, and a second router keeps its window") {
+// Also with so many routers that a share is smaller than the usual least window.
+static void one_is_stuck(std::uint8_t routers) {
   constexpr std::uint64_t kLimit = 16u << 20;
   Gate g(gate_settings(kLimit));
+  for (std::uint8_t n = 3; n <= routers; ++n) {
+    Writer other{1, n};
+    put(g, other.next(RecordKind::kSessionBegin, 0));
+  }
   g.wants_hello(at_ms(0));
   g.alive(alive_of(), at_ms(0));
   Writer stuck{1, 1};
@@ -254,7 +259,7 @@ TEST_CASE("G6: credit stops for an owner whose records cannot go, and a second r
   std::uint64_t sent = kEnvelopeSize;
   for (int round = 0; round < 1000; ++round) {  // bmp-recv sends all that credit allows
     if (const auto control = g.take_control(); const ControlEntry* e = entry_of(control, 1)) granted = e->credit_bytes;
-    if (sent + kEnvelopeSize + 100'000 > granted) break;
+    if (sent >= granted) break;
     put(g, stuck.next(RecordKind::kRoutes, 1, 1, 100'000));
     sent += kEnvelopeSize + 100'000;
     g.tick(at_ms(round));
@@ -272,9 +277,9 @@ TEST_CASE("G6: credit stops for an owner whose records cannot go, and a second r
     const auto control = g.take_control();
     if (const ControlEntry* e = entry_of(control, 2); e != nullptr && e->credit_bytes != 0)
       fine_granted = e->credit_bytes;
-    REQUIRE(fine_sent + kEnvelopeSize + 50'000 <= fine_granted);
-    put(g, fine.next(RecordKind::kRoutes, 1, 1, 50'000));
-    fine_sent += kEnvelopeSize + 50'000;
+    REQUIRE(fine_sent < fine_granted);  // a record may overshoot
+    put(g, fine.next(RecordKind::kRoutes, 1, 1, 20'000));
+    fine_sent += kEnvelopeSize + 20'000;
     k.pump(g);
     for (const Copy& c : k.copies)
       if (c.header.router == router_id(2)) g.answered(c.ticket, true);
@@ -282,6 +287,11 @@ TEST_CASE("G6: credit stops for an owner whose records cannot go, and a second r
     g.tick(at_ms(n));
     CHECK(g.bytes() <= kLimit);
   }
+}
+
+TEST_CASE("G6: credit stops for an owner whose records cannot go, and a second router keeps its window") {
+  one_is_stuck(2);
+  one_is_stuck(40);
 }
 
 TEST_CASE("a new receiver incarnation ends the old one's sessions, and its stray records are dropped and counted") {

@@ -883,3 +883,53 @@ TEST_CASE("a standby restarted in the middle of a dump is torn until `synced`, a
     if (owner) CHECK(b.w_ms() == 2);
   }
 }
+
+TEST_CASE("G2: of a router whose sessions keep breaking in their dumps only the last few dumps are kept") {
+  for (const bool owner : {false, true}) {
+    CAPTURE(owner);
+    Bench b;
+    std::size_t most = 0;
+    std::int64_t ms = 0;
+    for (std::uint64_t number = 1; number <= 100; ++number, ms += 10) {
+      Writer w{number};
+      b.now_ms = ms;
+      b.put(w, RecordKind::kSessionBegin, ms);
+      b.put(w, RecordKind::kPeer, ms + 1);
+      b.put(w, RecordKind::kRoutes, ms + 2);
+      const std::size_t before = b.written.size();
+      // W never moves, so every claim starts before the oldest that is held.
+      b.roles(owner ? active(100 + number, number, 0, ms) : standby(ms));
+      b.send_and_ack();
+      most = std::max(most, b.written.size() - before);
+      b.put(w, RecordKind::kSessionEnd, ms + 3);
+    }
+    const GateRouter s = b.held.status();
+    CHECK(s.records <= 4 * 9);
+    CHECK(s.brackets.size() == 1);
+    CHECK(most <= 9 * (2 + kPartitions));
+    CHECK(b.held.counters().dropped_aborted == 4 * (100 - 8));
+    CHECK(b.trimmed_ms() == 10 * 91 + 3);
+    // A session that lives is the way out: its dump is whole.
+    Writer good{101};
+    b.now_ms = ms;
+    b.dump(good, ms);
+    CHECK(b.held.status().brackets.back().first > b.held.status().trimmed_to);
+    b.roles(active(500, 101, 0, ms + 6));
+    b.send_and_ack();
+    CHECK(b.count(RecordKind::kSynced) == kPartitions);
+  }
+}
+
+TEST_CASE("G2: dumps that broke off and are not acknowledged are never dropped; they are one bracket") {
+  Bench b;
+  b.roles(active(100, 1, 0, 0));
+  for (std::uint64_t number = 1; number <= 20; ++number) {
+    Writer w{number};
+    b.put(w, RecordKind::kSessionBegin, static_cast<std::int64_t>(number));
+    b.put(w, RecordKind::kSessionEnd, static_cast<std::int64_t>(number));
+  }
+  CHECK(b.held.status().records == 40);
+  REQUIRE(b.held.status().brackets.size() == 1);
+  CHECK(b.held.status().brackets[0].first == at_ms(0));
+  CHECK(b.held.status().brackets[0].synced == at_ms(20));
+}
