@@ -116,6 +116,12 @@ $(OUT)/bin/unit: $(call objects,$(UNIT_SRC)) $(foreach t,$(TOOLS),$(LIB_$(t))) $
 	@echo "  LINK $@"
 	@$(LINK) $^ $(call PKG_LIBS,all) -o $@
 
+# Explores the pure classes of three tools in all orders.
+$(OUT)/bin/explore: $(call objects,$(sort $(wildcard tests/explore/*.cc))) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(LINK) $^ $(call PKG_LIBS,all) -o $@
+
 # A fuzz target links with libFuzzer under BUILD=fuzz, else with a main that replays files.
 define fuzz_program
 $(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OUT)/obj/tests/fuzz/replay_main.o) \
@@ -126,7 +132,7 @@ $(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OU
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_program,$(f))))
 
-.PHONY: all programs unit check check-programs test matrix demo up down bench lint asan format fuzz-programs clean help \
+.PHONY: all programs unit check check-programs test matrix explore demo up down bench lint asan format fuzz-programs clean help \
   install-deps install $(TOOLS)
 all: $(TOOLS_PRESENT)
 programs: all $(TEST_TOOLS:%=$(OUT)/bin/%)
@@ -146,6 +152,10 @@ test:  ## everything; the last line is "N passed, N failed"
 matrix:  ## the rows of the failure matrix that have a test, the long ones too; ROW=7 picks one
 	@scripts/install-deps
 	@scripts/matrix
+
+explore:  ## arbiter, gate and fence in all orders of events, half an hour; any violation is told with its way
+	@$(MAKE) --no-print-directory $(OUT)/bin/explore
+	@$(OUT)/bin/explore --trace
 
 demo:  ## two nodes, a real router, a kill -9, a verdict
 	@scripts/install-deps
@@ -168,7 +178,8 @@ asan:  ## unit tests and corpus replay under address and undefined sanitizers
 	$(MAKE) --no-print-directory BUILD=asan check
 
 ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS),$(t)/*.cc $(t)/*.h) \
-  tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/tools/*.cc))
+  tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/tools/*.cc \
+  tests/explore/*.cc tests/explore/*.h))
 LINT_SOURCES := $(filter %.cc,$(filter common/% $(TOOLS:%=%/%),$(ALL_SOURCES)))
 lint:  ## clang-format and clang-tidy; warnings are errors
 	@scripts/install-deps

@@ -22,6 +22,10 @@
 #include "common/role.h"
 #include "ha-arbiter/cluster.h"
 
+namespace bmpha::explore {
+struct StateBytes;
+}
+
 namespace bmpha::arbiter {
 
 struct DeciderSettings {
@@ -196,6 +200,7 @@ class Decider {  // NOLINT: in the order of reading, not of size
   Nanos lateness() const { return lateness_; }
 
  private:
+  friend struct explore::StateBytes;  // tests compare whole states
   struct Pending {
     RouterId router;
     std::string expected;
