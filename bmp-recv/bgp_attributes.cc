@@ -14,6 +14,17 @@ std::size_t hops_of(const AsPath::Segment& s) {
 }
 bool is_confed(SegmentType t) { return t == SegmentType::kConfedSequence || t == SegmentType::kConfedSet; }
 
+// A sequence that was cut at `seam` becomes one again, as a new speaker sends it; a segment holds at most 255.
+void join_sequences(std::vector<AsPath::Segment>& segments, std::size_t seam) {
+  if (seam == 0 || seam >= segments.size()) return;
+  AsPath::Segment& before = segments[seam - 1];
+  const AsPath::Segment& after = segments[seam];
+  if (before.type != SegmentType::kSequence || after.type != SegmentType::kSequence) return;
+  if (before.count + after.count > 255) return;
+  before.count = static_cast<std::uint8_t>(before.count + after.count);
+  segments.erase(segments.begin() + static_cast<std::ptrdiff_t>(seam));
+}
+
 bool multiple_of(Bytes value, std::size_t item) { return !value.empty() && value.size() % item == 0; }
 
 bool parse_u32(Bytes value, std::uint32_t& out) {
@@ -199,6 +210,7 @@ void merge_as4_path(const AsPath& as4, AsPath& path, AsPath& scratch) {
     at += s.count;
     missing -= std::min(missing, s.type == SegmentType::kSequence ? take : hops_of(s));
   }
+  const std::size_t seam = scratch.segments.size();
   at = 0;
   for (const AsPath::Segment& s : as4.segments) {
     if (!is_confed(s.type)) {  // not allowed in AS4_PATH: discarded
@@ -207,6 +219,7 @@ void merge_as4_path(const AsPath& as4, AsPath& path, AsPath& scratch) {
     }
     at += s.count;
   }
+  join_sequences(scratch.segments, seam);
   std::swap(path, scratch);
 }
 

@@ -59,7 +59,8 @@ struct AsPath {
 // used.
 [[nodiscard]] bool parse_as_path(Bytes value, int width, AsPath& out);
 
-// RFC 6793 4.2.3: the path of an old speaker, completed from AS4_PATH. Replaces path.
+// RFC 6793 4.2.3: the path of an old speaker, completed from AS4_PATH. Replaces path. Its segments are those that a new
+// speaker would have sent: the AS_SEQUENCE that begins in AS_PATH and ends in AS4_PATH is one.
 void merge_as4_path(const AsPath& as4, AsPath& path, AsPath& scratch);
 
 // An address of 0 (absent), 4 or 16 bytes.

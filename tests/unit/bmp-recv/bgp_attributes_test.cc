@@ -168,6 +168,46 @@ TEST_CASE("AS4_PATH completes the path of an old speaker") {
   }
 }
 
+TEST_CASE("a sequence that AS_PATH and AS4_PATH share becomes one segment, as far as it fits one") {
+  using Segments = std::vector<std::pair<SegmentType, unsigned>>;
+  constexpr auto kSeq = SegmentType::kSequence;
+  const auto merged = [](const std::string& path, const std::string& as4) {
+    const Parsed p = parse(attribute(2, path) + attribute(17, as4), false);
+    Segments list;
+    std::size_t sum = 0;
+    for (const AsPath::Segment& s : p.attributes.as_path.segments) {
+      list.emplace_back(s.type, s.count);
+      sum += s.count;
+    }
+    CHECK(sum == p.attributes.as_path.asns.size());
+    return list;
+  };
+  const auto long2 = [](std::size_t n) {
+    std::string s = hex("02") + static_cast<char>(n);
+    for (std::size_t k = 0; k < n; ++k) s += be16(23456);
+    return s;
+  };
+  const auto long4 = [](std::size_t n) {
+    std::string s = hex("02") + static_cast<char>(n);
+    for (std::size_t k = 0; k < n; ++k) s += be32(70000 + k);
+    return s;
+  };
+  const std::string set2 = hex("01 01") + be16(5), set4 = hex("01 01") + be32(5);
+  const std::string confed2 = hex("03 01") + be16(64900), confed4 = hex("03 01") + be32(64900);
+  CHECK(merged(seq2({65001, 65002, 23456}), seq4({70000})) == Segments{{kSeq, 3}});
+  CHECK(merged(seq2({65001, 23456}) + set2, seq4({70000}) + set4) == Segments{{kSeq, 2}, {SegmentType::kSet, 1}});
+  CHECK(merged(confed2 + seq2({65001, 23456}), seq4({70000})) ==
+        Segments{{SegmentType::kConfedSequence, 1}, {kSeq, 2}});
+  CHECK(merged(seq2({65001, 23456}), confed4 + seq4({70000})) == Segments{{kSeq, 2}});  // that one is discarded
+  CHECK(merged(seq2({65001}) + confed2 + seq2({23456}), seq4({70000})) ==
+        Segments{{kSeq, 1}, {SegmentType::kConfedSequence, 1}, {kSeq, 1}});
+  // Segments that the sender had cut stay cut where it cut them.
+  CHECK(merged(seq2({65001, 23456}) + seq2({23456}), seq4({70000}) + seq4({70001})) == Segments{{kSeq, 2}, {kSeq, 1}});
+  CHECK(merged(set2 + seq2({23456}), seq4({70000})) == Segments{{SegmentType::kSet, 1}, {kSeq, 1}});
+  CHECK(merged(long2(255), long4(200)) == Segments{{kSeq, 255}});
+  CHECK(merged(seq2({65001}) + long2(255), long4(255)) == Segments{{kSeq, 1}, {kSeq, 255}});
+}
+
 TEST_CASE("AS4_PATH of a new speaker, or behind an old aggregator, does not count") {
   CHECK(path_text(parse(attribute(2, seq4({65001, 65002})) + attribute(17, seq4({70000}))).attributes.as_path) ==
         " 65001 65002");

@@ -114,6 +114,10 @@ TEST_CASE("an attribute set has one hash, however it was sent") {
   CHECK(hash(med + as4 + origin, true) == want);
   CHECK(hash(origin + as2 + med, false) == want);
   CHECK(hash(hex("40 01 01 00") + as4 + med, true) == want);  // the short length form
+  const std::string whole = attribute(2, hex("0203") + be32(65001) + be32(4200000009) + be32(65007));
+  const std::string parts = attribute(2, hex("0203") + be16(65001) + be16(23456) + be16(65007)) +
+                            attribute(17, hex("0202") + be32(4200000009) + be32(65007));
+  CHECK(hash(origin + whole, true) == hash(origin + parts, false));
   CHECK(hash(origin + as4 + attribute(4, be32(6)), true) != want);
   CHECK(hash(origin + as4, true) != want);
   CHECK(hash(origin + as4 + med + attribute(99, "x"), true) != want);
