@@ -7,10 +7,12 @@
 #include <random>
 
 #include "common/backoff.h"
+#include "common/burst.h"
 #include "common/dump_file.h"
 #include "common/event_loop.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/outage.h"
 #include "common/zmq_socket.h"
 #include "kafka-gate/gate.h"
 #include "kafka-gate/kafka_health.h"
@@ -27,6 +29,7 @@ constexpr Millis kControlPause{5};     // between two CONTROL messages
 constexpr Millis kUrgentPause{10};     // between two status messages
 constexpr Millis kFlushWait{3000};     // at TERM
 constexpr Millis kReplacePause{1000};  // before a lost producer is replaced
+constexpr Millis kFoldPause{10000};    // between two lines about records that fail in the same way
 // Work of one turn, so that roles and answers are never far behind.
 constexpr std::size_t kTurnFrames = 256;
 constexpr std::size_t kTurnBytes = 8u << 20;
@@ -90,6 +93,8 @@ class Service {
   void on_topic(const TopicWatch::Answer& answer, BootTime now);
   void publish(BootTime now);
   void log_notes();
+  void log_note(const Note& note);
+  void log_folded(BootTime now);
   void on_signal(int signo);
   void dump();
   void stop(int code);
@@ -114,6 +119,13 @@ class Service {
   bool stopping_ = false;
   bool recv_was_alive_ = false;
   std::string topic_trouble_;
+  Outage kafka_outage_;
+  Burst failures_{kFoldPause};
+  struct Refusal {
+    std::string why;
+    std::size_t bytes = 0;
+  };
+  std::optional<Refusal> refusal_;  // of the record whose note comes next
   std::optional<BootTime> replace_at_;
   BootTime stop_at_{};
   BootTime control_at_{};
@@ -268,8 +280,9 @@ bool Service::read_answers() {
   const BootTime now = BootClock::now();
   return producer_->poll(kTurnAnswers, [this, now](const KafkaProducer::Answer& a) {
     health_.answered(now, producer_->outstanding());
-    if (!a.delivered) log_error("record refused", kv("router", to_hex(a.ticket.router)), kv("why", a.why));
+    if (!a.delivered) refusal_ = Refusal{a.why, a.ticket.bytes};
     gate_.answered(a.ticket, a.delivered);
+    if (!a.delivered) log_notes();
   }) >= kTurnAnswers;
 }
 
@@ -282,8 +295,7 @@ bool Service::send_copies(BootTime now) {
         health_.sent(now, producer_->outstanding());
         return Gate::Handed::kYes;
       case KafkaProducer::Sent::kTooLarge:
-        log_error("record refused", kv("router", to_hex(copy.ticket.router)),
-                  kv("why", "larger than message.max.bytes"), kv("bytes", copy.body.value.size()));
+        if (!refusal_) refusal_ = Refusal{"larger than message.max.bytes", copy.body.value.size()};
         return Gate::Handed::kRefused;
       case KafkaProducer::Sent::kFull:
         break;
@@ -324,6 +336,7 @@ void Service::tick() {
   if (stopping_) {
     read_answers();
     if (producer_->outstanding() == 0 || now - stop_at_ >= kFlushWait) {
+      log_folded(now + kFoldPause);
       publish(now);
       loop_.stop();
     }
@@ -341,10 +354,11 @@ void Service::tick() {
     if (ok)
       log_info("kafka is good again");
     else
-      log_error("kafka is failing", kv("outstanding", producer_->outstanding()));
+      log_warn("kafka is failing, giving way", kv("outstanding", producer_->outstanding()));
     publish(now);
   }
   turn();
+  log_folded(now);
   send_control(now);
 }
 
@@ -386,9 +400,13 @@ void Service::on_topic(const TopicWatch::Answer& a, BootTime now) {
     trouble = a.verdict.refuse.front();
   // Once an outage, not once for every reason that it shows on its way.
   const bool news = trouble.empty() != topic_trouble_.empty() || (a.reached && trouble != topic_trouble_);
-  if (news && !trouble.empty()) log_error("kafka trouble", kv("why", trouble));
+  if (news && !trouble.empty()) {
+    kafka_outage_.failed(now, now);
+    log_event(a.reached ? LogLevel::kError : LogLevel::kWarn, "kafka trouble", kv("why", trouble));
+  }
   if (news && trouble.empty())
-    log_info("kafka topic ready", kv("topic", config_.topic), kv("partitions", a.info.partitions));
+    log_info("kafka works again", kv("topic", config_.topic), kv("partitions", a.info.partitions),
+             kv("seconds", seconds_of(kafka_outage_.works(now).value_or(Nanos{0}))));
   topic_trouble_ = trouble;
   if (!a.reached) return;
   if (!a.verdict.refuse.empty() && !topic_seen_) return stop(kExitUsage);
@@ -406,15 +424,33 @@ void Service::publish(BootTime now) {
 }
 
 void Service::log_notes() {
-  for (const Note& n : gate_.take_notes()) {
-    const bool bad = n.kind == Note::Kind::kGap || n.kind == Note::Kind::kTorn || n.kind == Note::Kind::kSkipped ||
-                     n.kind == Note::Kind::kLate;
-    const auto at = gate_.routers().find(n.router);
-    log_event(
-        bad ? LogLevel::kWarn : LogLevel::kInfo, note_text(n.kind),
-        kv("router", at != gate_.routers().end() && !at->second.name().empty() ? at->second.name() : to_hex(n.router)),
-        kv("session", n.session.number), kv("value", n.value));
+  for (const Note& n : gate_.take_notes()) log_note(n);
+  refusal_.reset();
+}
+
+void Service::log_note(const Note& n) {
+  const auto at = gate_.routers().find(n.router);
+  const std::string router =
+      at != gate_.routers().end() && !at->second.name().empty() ? at->second.name() : to_hex(n.router);
+  const std::string event = note_text(n.kind);
+  const bool skipped = n.kind == Note::Kind::kSkipped;
+  if (skipped || n.kind == Note::Kind::kLate) {  // one a record
+    const Refusal refusal = skipped && refusal_ ? *refusal_ : Refusal{};
+    if (!failures_.is_news(event, refusal.why, BootClock::now())) return;
+    if (skipped)
+      log_warn(event, kv("router", router), kv("session", n.session.number), kv("seq", n.value),
+               kv("bytes", refusal.bytes), kv("why", refusal.why));
+    else
+      log_warn(event, kv("router", router), kv("session", n.session.number), kv("seq", n.value));
+    return;
   }
+  const bool bad = n.kind == Note::Kind::kGap || n.kind == Note::Kind::kTorn;
+  log_event(bad ? LogLevel::kWarn : LogLevel::kInfo, event, kv("router", router), kv("session", n.session.number),
+            kv("value", n.value));
+}
+
+void Service::log_folded(BootTime now) {
+  for (const Burst::Count& c : failures_.due(now)) log_warn(c.event, kv("more", c.more), kv("why", c.why));
 }
 
 void Service::on_signal(int signo) {

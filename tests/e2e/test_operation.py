@@ -188,7 +188,7 @@ def test_one_event_is_one_line(lab, tool):
 
 @pytest.mark.scenario
 @pytest.mark.parametrize(("tool", "key", "trouble", "good"), [
-    ("kafka-gate", "kafka-brokers", "unreachable", "kafka topic ready"),
+    ("kafka-gate", "kafka-brokers", "unreachable", "kafka works again"),
     ("psql-sink", "kafka-brokers", "unreachable", "event=started"),
     ("psql-sink", "database", "unreachable", "event=started"),
     ("ha-arbiter", "redis-url", "redis unreachable", "redis reachable again"),

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions
 
 from harness import verdict, wire
 from harness.cluster import BIN, free_port, tool_environment, wait_for
@@ -313,6 +313,39 @@ def test_a_topic_that_gets_a_partition_is_refused_and_the_documented_way_back_he
     wait_for("dumps end", 20, s.synced, every=0.2)
     s.judge_state(quiet=2)
     assert not s.sink.database.sql("SELECT 1 FROM peers WHERE incomplete"), "a full dump has passed"
+
+
+@pytest.mark.scenario
+def test_records_that_the_broker_refuses_are_told_once_and_then_counted(lab):
+    if lab.servers.broker == "embedded":
+        pytest.skip("the embedded broker has no topic administration")
+    settings = {"kafka-gate": {"kafka-option": ["compression.codec=none", "batch.num.messages=1"]}}
+    s = Stage(lab, routers=2, nodes=("A",), sinks=0, standalone=True, settings=settings)
+    s.settle(churn=False, seconds=0)
+    gate = s.node("A").gate
+    admin = AdminClient({"bootstrap.servers": lab.servers.brokers})
+    limit = ConfigResource(ConfigResource.Type.TOPIC, s.cluster.topic, {"max.message.bytes": "300"})
+    admin.alter_configs([limit])[limit].result(10)
+
+    def skipped():
+        return sum(r["counters"]["skipped"] for r in gate.state()["routers"])
+    before = len(gate.log())
+    for n in range(100):
+        s.generator.burst(1)
+        time.sleep(0.02)
+    wait_for("records are refused", 10, lambda: skipped() >= 50)
+    time.sleep(1)
+    count = skipped()
+    first, = gate.log()[before:].splitlines()
+    assert re.search(r' warning .* event="record refused by broker, skipped" router=r0\d session=1 seq=[1-9]\d* bytes=[3-9]\d\d why=\S',
+                     first), first
+    wait_for("their number is told", 12, lambda: len(gate.log()[before:].splitlines()) > 1)
+    line = gate.log()[before:].splitlines()[1]
+    assert f' warning kafka-gate node=A event="record refused by broker, skipped" more={count - 1} why=' in line, line
+    time.sleep(11)  # without any the burst is over; the next one is told again
+    s.generator.burst(1)
+    wait_for("it is told again", 5, lambda: len(gate.log()[before:].splitlines()) == 3)
+    assert " seq=" in gate.log().splitlines()[-1] and gate.alive()
 
 
 def renew_log(s):
