@@ -11,9 +11,8 @@ namespace {
 
 bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 bool consists_of(std::string_view text, std::string_view signs) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return is_alnum(c) || signs.find(c) != std::string_view::npos;
-  });
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [&](char c) { return is_alnum(c) || signs.find(c) != std::string_view::npos; });
 }
 
 // HOST:PORT, with `signs` besides letters and digits in the name; IPv6 in brackets.

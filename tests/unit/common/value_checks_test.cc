@@ -6,21 +6,24 @@ using namespace bmpha;
 
 TEST_CASE("endpoints") {
   const std::string longest = "/" + std::string(106, 'x');
-  for (const std::string good : {"ipc:///run/a.sock", "ipc://a", "tcp://127.0.0.1:5555", "tcp://[::1]:1", "tcp://*:65535"}) {
+  for (const std::string good :
+       {"ipc:///run/a.sock", "ipc://a", "tcp://127.0.0.1:5555", "tcp://[::1]:1", "tcp://*:65535"}) {
     CAPTURE(good);
     CHECK(check_endpoint(good).empty());
   }
   CHECK(check_endpoint("ipc://" + longest).empty());
   CHECK(check_endpoint("ipc://" + longest + "x") == "expected a path of at most 107 bytes");
-  for (const std::string bad : {"", "garbage", "/run/a.sock", "ipc://", "ipc:/run/a", "tcp://", "tcp://host", "tcp://:1",
-                                "tcp://host:0", "tcp://host:65536", "tcp://host:1x", "tcp://::1:1", "inproc://a"}) {
+  for (const std::string bad :
+       {"", "garbage", "/run/a.sock", "ipc://", "ipc:/run/a", "tcp://", "tcp://host", "tcp://:1", "tcp://host:0",
+        "tcp://host:65536", "tcp://host:1x", "tcp://::1:1", "inproc://a"}) {
     CAPTURE(bad);
     CHECK(check_endpoint(bad) == "expected ipc:///PATH or tcp://ADDRESS:PORT");
   }
 }
 
 TEST_CASE("Kafka brokers") {
-  for (const std::string good : {"127.0.0.1:9092", "kafka-1.example.net:9092,kafka_2:1", "[2001:db8::1]:9092", "a:1, b:2"}) {
+  for (const std::string good :
+       {"127.0.0.1:9092", "kafka-1.example.net:9092,kafka_2:1", "[2001:db8::1]:9092", "a:1, b:2"}) {
     CAPTURE(good);
     CHECK(check_kafka_brokers(good).empty());
   }
