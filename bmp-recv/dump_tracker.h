@@ -4,8 +4,12 @@
 // table for `quiet`. A family that the peer's OPENs agree on but that has not been seen yet may still come, as long as
 // the session's dump goes on: it counts as ended when nothing of any dump has come for `quiet`. Everything ends at
 // `cap`. Routers without any EoR, without peers, and with families that they do not monitor all come to an end so.
+//
+// Memory: a peer's messages may name any of 2^24 families, so a peer has at most kMaxTables tables, and unicast ones
+// beyond. What is not tracked is not waited for.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <vector>
@@ -26,6 +30,8 @@ class DumpTracker {
   // Between a router's tables (views of one family, families of one peer) there is a moment in which every table that
   // was begun has ended: the end must last this long, or `quiet` if that is shorter.
   static constexpr Millis kSettle{1000};
+  // Of one peer; far more than a router monitors (five views of a few families).
+  static constexpr std::size_t kMaxTables = 32;
 
   explicit DumpTracker(const Settings& settings) : settings_(settings) {}
 
@@ -39,19 +45,28 @@ class DumpTracker {
   // nothing.
   void on_stall(BootTime now) { stalled_ = now; }
 
-  // True once, when the dump has ended. Nothing is tracked afterwards.
+  // True once, when the dump has ended, whichever of the two says so. Nothing is tracked afterwards.
   bool poll(BootTime now);
+  // By `cap` alone: for a session that is not read up to date, which must come to an end as well.
+  bool poll_cap(BootTime now);
   bool ended() const { return ended_; }
+  // Of all peers.
+  std::size_t tables() const;
 
  private:
   struct Table {
+    View view{};
+    Family family;
     bool end_of_rib = false;
     BootTime last;
   };
   struct Peer {
-    std::map<std::pair<View, Family>, Table> tables;
+    std::vector<Table> tables;
     std::vector<Family> expected;
   };
+  // Null: not tracked. Other tables of the peer may move.
+  Table* table_of(const Hash128& peer, View view, Family family);
+  bool end();
   bool all_ended(BootTime now) const;
   bool peer_ended(const Peer& p, BootTime now) const;
 
@@ -65,7 +80,6 @@ class DumpTracker {
   // The table of the last call: dumps come in long rows of one table.
   Table* recent_ = nullptr;
   Hash128 recent_peer_;
-  std::pair<View, Family> recent_key_{};
 };
 
 }  // namespace bmpha::recv

@@ -64,10 +64,20 @@ void SessionDecoder::end(const ReadTimes& times) {
 
 bool SessionDecoder::poll_dump(const ReadTimes& times) {
   if (!dump_.poll(times.read)) return false;
+  emit_synced(times);
+  return true;
+}
+
+bool SessionDecoder::poll_dump_cap(BootTime now, const ReadTimes& times) {
+  if (!dump_.poll_cap(now)) return false;
+  emit_synced(times);
+  return true;
+}
+
+void SessionDecoder::emit_synced(const ReadTimes& times) {
   builder_.set_times(times);
   emit_mark(RecordKind::kSynced);
   builder_.set_in_dump(false);
-  return true;
 }
 
 void SessionDecoder::emit_mark(RecordKind kind) {
@@ -237,7 +247,8 @@ void SessionDecoder::on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body
   append_peer_up(shared_.rows, peer_row(h, peer, peer_seq_), up, opens_read ? &sent : nullptr,
                  opens_read ? &received : nullptr);
   emit_row(RecordKind::kPeer, TopicSelector::kPeer, "peer", peer.hash, !other_view);
-  if (!other_view) dump_.on_peer_open(peer.hash, peer.context.families, builder_.times().read);
+  const std::vector<Family> families = std::move(peer.context.families);  // there may be thousands: not kept
+  if (!other_view) dump_.on_peer_open(peer.hash, families, builder_.times().read);
 }
 
 void SessionDecoder::on_peer_down(const PeerHeader& h, Peer& peer, ByteReader body) {

@@ -58,6 +58,9 @@ class SessionDecoder {
   void end_pass();
   // Writes `synced` when the dump has ended; true then. Not inside a pass.
   bool poll_dump(const ReadTimes& times);
+  // The same by `dump.cap` alone, whether or not the session is read up to date. `times` are those of the last read:
+  // what waits in the socket has not been read at `now`.
+  bool poll_dump_cap(BootTime now, const ReadTimes& times);
   void on_stall(BootTime now) { dump_.on_stall(now); }
   // Writes `session_end`.
   void end(const ReadTimes& times);
@@ -93,6 +96,7 @@ class SessionDecoder {
   PeerRow peer_row(const PeerHeader& h, const Peer& peer, std::uint64_t& seq) const;
   void emit_row(RecordKind kind, TopicSelector topic, const char* object, const Hash128& key, bool opener);
   void emit_mark(RecordKind kind);
+  void emit_synced(const ReadTimes& times);
   void flush_attributes(Peer& peer);
   void flush_routes(Peer& peer);
   void flush(Peer& peer);

@@ -122,3 +122,61 @@ TEST_CASE("a shorter quiet time shortens the moment at the end as well") {
   CHECK_FALSE(t.poll(at(1.1)));
   CHECK(t.poll(at(1.3)));
 }
+
+TEST_CASE("the cap ends the dump of a session that is never read up to date") {
+  Tracker t;
+  t.on_peer_open(peer(1), kV4, at(1));
+  for (double s = 1; s < 600; s += 1) {
+    t.on_routes(peer(1), View::kInPre, kIpv4Unicast, at(s));
+    t.on_stall(at(s));
+    REQUIRE_FALSE(t.poll_cap(at(s)));
+  }
+  CHECK(t.poll_cap(at(600)));
+  CHECK(t.ended());
+  CHECK_FALSE(t.poll_cap(at(601)));  // once only, by either
+  CHECK_FALSE(t.poll(at(601)));
+  Tracker quiet;
+  CHECK_FALSE(quiet.poll_cap(at(31)));  // its silence is not asked for
+  CHECK(quiet.poll(at(31)) == false);
+  CHECK(quiet.poll(at(32)));
+  CHECK_FALSE(quiet.poll_cap(at(600)));
+}
+
+TEST_CASE("a peer that names families without end costs no memory, and its unicast tables still count") {
+  Tracker t;
+  t.on_peer_open(peer(1), kBoth, at(1));
+  t.on_peer_open(peer(2), kV4, at(1));
+  for (unsigned n = 0; n < 20000; ++n) {
+    const Family f{static_cast<std::uint16_t>(100 + n / 100), static_cast<std::uint8_t>(n % 100)};
+    t.on_routes(peer(1), static_cast<View>(n % 5), f, at(1));
+    t.on_end_of_rib(peer(1), static_cast<View>(n % 5), f, at(1));
+  }
+  CHECK(t.tables() == DumpTracker::kMaxTables);
+  t.on_routes(peer(1), View::kInPre, kIpv4Unicast, at(2));
+  t.on_routes(peer(1), View::kInPre, kIpv6Unicast, at(2));
+  t.on_end_of_rib(peer(2), View::kInPre, kIpv4Unicast, at(2));
+  CHECK(t.tables() == DumpTracker::kMaxTables + 3);
+  t.on_end_of_rib(peer(1), View::kInPre, kIpv4Unicast, at(3));
+  CHECK_FALSE(t.poll(at(20)));
+  t.on_routes(peer(1), View::kInPre, {999, 9}, at(20));  // holds up nothing
+  t.on_end_of_rib(peer(1), View::kInPre, kIpv6Unicast, at(20));
+  CHECK(t.end_after(20) == 21);
+  CHECK(t.tables() == 0);
+}
+
+TEST_CASE("tables of several peers and views in turn are told apart") {
+  Tracker t;
+  for (const unsigned p : {1U, 2U, 3U}) t.on_peer_open(peer(p), kBoth, at(1));
+  for (unsigned n = 0; n < 20; ++n)
+    for (const unsigned p : {1U, 2U, 3U})
+      for (const Family& f : kBoth) t.on_routes(peer(p), n % 2 == 0 ? View::kInPre : View::kInPost, f, at(2));
+  CHECK(t.tables() == 12);
+  for (const unsigned p : {1U, 2U, 3U})
+    for (const Family& f : kBoth)
+      for (const View v : {View::kInPre, View::kInPost}) {
+        CHECK_FALSE(t.poll(at(5)));
+        t.on_end_of_rib(peer(p), v, f, at(5));
+      }
+  CHECK(t.tables() == 12);
+  CHECK(t.end_after(5) == 6);
+}

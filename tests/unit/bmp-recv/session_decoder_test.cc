@@ -283,6 +283,28 @@ TEST_CASE("synced ends in_dump; it comes once") {
   for (std::size_t n = 0; n < records.size(); ++n) CHECK(records[n].envelope.in_dump == (n <= 4));
 }
 
+TEST_CASE("a session that is never read up to date is synced at the cap, with the times of its last read") {
+  Replay r({Millis{2000}, Millis{60000}});
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, kReceived) + monitoring(peer_header(1), kRoute)));
+  const ReadTimes last = r.times();
+  for (int n = 0; n < 59; ++n) {
+    r.now += Millis{1000};
+    r.decoder->on_stall(r.now);
+    REQUIRE_FALSE(r.decoder->poll_dump_cap(r.now, last));
+  }
+  r.now += Millis{1000};
+  CHECK(r.decoder->poll_dump_cap(r.now, last));
+  CHECK(r.decoder->synced());
+  CHECK_FALSE(r.decoder->poll_dump_cap(r.now, last));
+  CHECK_FALSE(r.decoder->poll_dump(r.times()));
+  REQUIRE(r.feed(monitoring(peer_header(1), kRoute)));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin peer!/1 attributes/1 routes/1 synced attributes/1 routes/1");
+  CHECK(records[4].envelope.read_time == last.read);
+  CHECK(records[4].envelope.in_dump);
+  CHECK_FALSE(records[6].envelope.in_dump);
+}
+
 TEST_CASE("rows of one peer and read form one record, at most 256 KiB; attribute sets once a read") {
   Replay r;
   std::string stream = peer_up(peer_header(1), kSent, kReceived) + peer_up(peer_header(2), kSent, kReceived);
