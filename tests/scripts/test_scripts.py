@@ -137,14 +137,16 @@ def fake_arbiter(directory):
     """A process named ha-arbiter that notes the signals which it gets."""
     program = directory / "ha-arbiter"
     log = directory / "signals"
-    program.write_text(f"""import ctypes, signal
+    program.write_text(f"""import ctypes, signal, time
 signal.pthread_sigmask(signal.SIG_BLOCK, range(34, 38))
 ctypes.CDLL(None).prctl(15, b"ha-arbiter", 0, 0, 0)
 open({str(directory / "ready")!r}, "w").close()
-while True:
-    number = signal.sigwait(range(34, 38))
-    with open({str(log)!r}, "a") as f:
-        print(int(number), file=f, flush=True)
+while True:  # no sigwait(): as long as it waits, signals do not show as blocked
+    got = signal.sigtimedwait(range(34, 38), 0)
+    time.sleep(0 if got else 0.02)
+    if got:
+        with open({str(log)!r}, "a") as f:
+            print(int(got.si_signo), file=f, flush=True)
 """)
     process = subprocess.Popen([sys.executable, program])
     while not (directory / "ready").exists():
@@ -214,3 +216,25 @@ autorestart=false
     finally:
         supervisor.terminate()
         supervisor.wait(20)
+
+
+def test_bmp_ha_waits_for_a_tool_that_has_just_been_started(directory):
+    """It takes signals only half a second after it has its name; before that they would end it."""
+    log = directory / "signals"
+    process = subprocess.Popen([sys.executable, "-c", f"""import ctypes, signal, time
+ctypes.CDLL(None).prctl(15, b"ha-arbiter", 0, 0, 0)
+open({str(directory / "ready")!r}, "w").close()
+time.sleep(0.5)
+signal.pthread_sigmask(signal.SIG_BLOCK, range(34, 38))
+time.sleep(0.5)
+open({str(log)!r}, "w").write(str(int(signal.sigwait(range(34, 38)))))
+"""])
+    try:
+        while not (directory / "ready").exists():
+            time.sleep(0.02)
+        run("bmp-ha", "--pid", process.pid, "switch")
+        assert process.wait(5) == 0, "the signal has ended it"
+        assert log.read_text() == "34"
+    finally:
+        process.kill()
+        process.wait()
