@@ -51,6 +51,7 @@ struct Server::Connection {
   Phase phase = Phase::kHandshake;
   bool dropped = false;
   bool paused = false;
+  bool all_read = false;  // the other side has ended, and its last byte was read
   BootTime accepted;
   BootTime waiting_since;
   BootTime drained;  // last instant at which the socket was seen empty
@@ -199,6 +200,7 @@ void Server::read(Connection& c) {
       return;
     case ReadState::kEnd:
       c.drained = before;
+      c.all_read = true;
       return ended(c, "closed by the router", true);
     case ReadState::kFailed:
       return ended(c, std::strerror(r.error), false);
@@ -353,7 +355,9 @@ void Server::end(Connection& c) {
   c.dropped = true;
   const bool was_up = c.phase == Phase::kUp;
   if (was_up) {
-    c.decoder->end({std::max(BootClock::now(), c.drained), c.drained, wall_us()});
+    // Only an orderly end proves that nothing more was on its way; else W must not pass what was read.
+    const BootTime drained = c.all_read && c.rest.empty() ? c.drained : std::min(c.drained, c.times.drained);
+    c.decoder->end({std::max(BootClock::now(), drained), drained, wall_us()});
     ring_.close(c.emitter->queue);
     active_.erase(c.id);
     collector_changed_ = true;
@@ -409,6 +413,11 @@ void Server::resume_paused() {
 
 void Server::on_link(const RecordRing::Applied& applied) {
   for (const auto& reset : applied.resets) {
+    if (collector_queue_ != nullptr && reset == std::pair(collector_, collector_queue_->session)) {
+      ++shared_.counters.resets;
+      loop_.post([this] { restart_collector(); });
+      continue;
+    }
     const auto at = std::find_if(connections_.begin(), connections_.end(), [&](const auto& p) {
       return p->phase == Phase::kUp && p->id == reset.first && p->session == reset.second;
     });
@@ -448,6 +457,8 @@ void Server::tick() {
 void Server::tick_connection(Connection& c, BootTime now) {
   if (c.phase == Phase::kWaiting) return tick_waiting(c, now);
   if (c.phase == Phase::kHandshake) {
+    // A paused connection is not read, so its end would not be noticed.
+    if (c.paused && !is_established(c.fd.get())) return drop(c, "its connection ended while it waited for room", false);
     if (c.paused || now - c.accepted < config_.handshake_timeout) return;
     ++shared_.counters.handshake_timeouts;
     return drop(c, "no BMP message within handshake-timeout", false);
@@ -480,7 +491,7 @@ void Server::tick_waiting(Connection& c, BootTime now) {
 // ---- the collector object
 
 void Server::begin_collector(BootTime now) {
-  const SessionId session{recv_inc_, 1};
+  const SessionId session{recv_inc_, ++collector_session_};
   collector_emitter_ = std::make_unique<Emitter>(*this, to_hex(collector_));
   collector_queue_ = ring_.open(collector_, session, "collector", now);
   collector_queue_->always_current = true;
@@ -497,6 +508,23 @@ void Server::begin_collector(BootTime now) {
   emit_collector("change");
   mark(RecordKind::kSynced, {});
   collector_builder_->set_in_dump(false);
+}
+
+void Server::end_collector(BootTime now) {
+  collector_builder_->set_times({now, now, wall_us()});
+  shared_.rows.clear();
+  collector_builder_->emit({RecordKind::kSessionEnd, TopicSelector::kOther, nullptr, collector_, false}, shared_.rows);
+  ring_.close(collector_queue_);
+  collector_queue_ = nullptr;
+}
+
+// As a router would: what the gate no longer has is told anew.
+void Server::restart_collector() {
+  if (collector_queue_ == nullptr || stopping_) return;
+  const BootTime now = BootClock::now();
+  end_collector(now);
+  begin_collector(now);
+  link_->settle();
 }
 
 void Server::emit_collector(const char* action) {
@@ -539,11 +567,7 @@ void Server::stop() {
   listeners_.clear();
   while (!connections_.empty()) drop(*connections_.back(), "bmp-recv stops", true);
   const BootTime now = BootClock::now();
-  collector_builder_->set_times({now, now, wall_us()});
-  shared_.rows.clear();
-  collector_builder_->emit({RecordKind::kSessionEnd, TopicSelector::kOther, nullptr, collector_, false}, shared_.rows);
-  ring_.close(collector_queue_);
-  collector_queue_ = nullptr;
+  end_collector(now);
   log_info("stopping", kv("records", ring_.records()), kv("gate", link_->connected()));
   finish_if_released(now);
 }

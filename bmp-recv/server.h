@@ -76,6 +76,8 @@ class Server {
   void tick_waiting(Connection& c, BootTime now);
   void tick_collector(BootTime now);
   void begin_collector(BootTime now);
+  void end_collector(BootTime now);
+  void restart_collector();
   void emit_collector(const char* action);
   void on_link(const RecordRing::Applied& applied);
   void on_record(RecordRing::Queue* queue, const std::string& router_hex, const Record& record);
@@ -106,6 +108,7 @@ class Server {
   std::unique_ptr<Emitter> collector_emitter_;
   std::unique_ptr<RecordBuilder> collector_builder_;
   RecordRing::Queue* collector_queue_ = nullptr;
+  std::uint64_t collector_session_ = 0;
   std::uint64_t collector_seq_ = 0;
   BootTime collector_last_;
   bool collector_changed_ = false;

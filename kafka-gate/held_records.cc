@@ -176,7 +176,9 @@ void HeldRecords::note_dump(Session& s, const Envelope& e, std::uint64_t pos) {
     d = &dumps_.emplace_back();
     d->session = s.ordinal;
     d->id = s.id;
-    d->first = e.drained_time;
+    // A session that waited for its predecessor's end was read before that; a start in between is in the old one's
+    // tail.
+    d->first = pos > front_ ? std::max(e.drained_time, at(pos - 1).envelope.read_time) : e.drained_time;
     d->first_pos = pos;
     d->cut = e.seq != 1;
     if (d->cut) note(Note::Kind::kCut, s.id, e.seq);

@@ -272,6 +272,41 @@ TEST_CASE("RESET closes the session's connection; the next one has the next numb
   CHECK(!other.closed());
 }
 
+TEST_CASE("RESET of the collector's session begins a new one, with all that it has to tell") {
+  Node node;
+  const RouterId id = collector_hash("test");
+  Gate gate(node.zmq, node.config.gate_socket, 11);
+  REQUIRE(gate.wait_records(id, 3));
+  gate.control(id, gate.of(id)[0].envelope.session, 3, 0, true);
+  REQUIRE(gate.wait_records(id, 7));
+  const std::vector<Seen> got = gate.of(id);
+  CHECK(got[3].envelope.kind == RecordKind::kSessionEnd);
+  CHECK(got[4].envelope.kind == RecordKind::kSessionBegin);
+  CHECK(got[4].envelope.session.number == 2);
+  CHECK(got[6].envelope.kind == RecordKind::kSynced);
+}
+
+TEST_CASE("only an orderly end of a session says that nothing more was on its way") {
+  for (const bool orderly : {false, true}) {
+    CAPTURE(orderly);
+    Node node;
+    const RouterId id = Node::id("127.0.0.1");
+    Router router(node.port);
+    REQUIRE(router.send(initiation("r1")));
+    Gate gate(node.zmq, node.config.gate_socket, 11);
+    REQUIRE(gate.wait_records(id, 2));
+    std::this_thread::sleep_for(Millis{600});  // the socket is seen empty meanwhile
+    if (orderly)
+      router.end();
+    else
+      gate.control(id, gate.of(id)[0].envelope.session, 0, 0, true);
+    REQUIRE(gate.wait_records(id, 3));
+    const Envelope last = gate.of(id)[1].envelope, end = gate.of(id)[2].envelope;
+    REQUIRE(end.kind == RecordKind::kSessionEnd);
+    CHECK((end.drained_time > last.read_time) == orderly);
+  }
+}
+
 TEST_CASE("a second session waits for the first to end; if that lives on, the second is refused") {
   Node node;
   const RouterId id = Node::id("127.0.0.1");

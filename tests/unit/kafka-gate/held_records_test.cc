@@ -884,6 +884,21 @@ TEST_CASE("a standby restarted in the middle of a dump is torn until `synced`, a
   }
 }
 
+TEST_CASE("G4: a start in the tail of a session is not in the dump of the next one, though that was read meanwhile") {
+  Bench b;
+  Writer first{1};
+  b.dump(first, 0);
+  Writer second{2};  // was read at 20 and waited for the end of the first one at 50
+  b.put(first, RecordKind::kRoutes, 30);
+  b.put(first, RecordKind::kRoutes, 40);
+  b.put(first, RecordKind::kSessionEnd, 50);
+  b.dump(second, 20);
+  b.now_ms = 60;
+  b.roles(active(100, 2, 35, 60));
+  b.send();
+  CHECK(b.sequences() == Seqs{8, 2, 3, 4, 5, 6});
+}
+
 TEST_CASE("G2: of a router whose sessions keep breaking in their dumps only the last few dumps are kept") {
   for (const bool owner : {false, true}) {
     CAPTURE(owner);
