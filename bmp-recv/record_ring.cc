@@ -44,6 +44,7 @@ void RecordRing::drop_if_done(Queue* q) {
 std::uint64_t RecordRing::router_part() const { return limit_ / 4 / std::max<std::size_t>(routers_.size(), 1); }
 
 bool RecordRing::may_read(const RouterId& router) const {
+  if (bytes_ >= limit_) return false;  // first: any number of router ids would have a part that is free
   if (bytes_ < limit_ - limit_ / 4) return true;
   const auto use = routers_.find(router);
   return use == routers_.end() || use->second.bytes < router_part();

@@ -4,8 +4,9 @@
 // One Queue per session; it outlives the session until everything in it is released. Sequence, release and credit are
 // per session, so one stuck router never holds up another.
 //
-// Memory: the sum of all queues stays within `limit`. Three quarters are common, the rest is divided evenly among the
-// routers that have records or a session: a router that holds less than its part may always go on.
+// Memory: the sum of all queues stays within `limit` plus what one message becomes, however many routers there are: at
+// `limit` nobody reads, and no session begins, until the gate releases. Below it three quarters are common, the rest is
+// divided evenly among the routers that have records or a session: a router that holds less than its part may go on.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +53,7 @@ class RecordRing {
   // The session is over. The queue goes when its last record is released; at once when none is kept.
   void close(Queue* queue);
 
-  // May the router's session read on?
+  // May the router's session read on, or begin? When not, it may be asked again after each release.
   bool may_read(const RouterId& router) const;
 
   // A new gate, or the same over a new connection: everything kept is to be sent again.

@@ -5,14 +5,17 @@
 namespace bmpha::recv {
 namespace {
 
-// Largest sum of rows that one UPDATE may turn into. A full extended message of honest routes stays far below.
-constexpr std::size_t kMaxUpdateText = std::size_t{64} * 1024 * 1024;
+// Largest sum of rows that one UPDATE may turn into: the ring's limit may be exceeded by so much. A message of 4096
+// bytes always stays below; one of 64 KiB with 16000 routes makes 6 MiB, and reaches this with some 50 communities.
+constexpr std::size_t kMaxUpdateText = std::size_t{16} * 1024 * 1024;
 
 // Room for the parts of a row that differ from row to row: action, sequence, hash, prefix, length, path identifier.
 constexpr std::size_t kRowOwn = 4 + kMaxNumberText + 1 + kHexText + kMaxIpText + 4 + 11;
+// The rest of a row besides the columns of peer and router and the attributes: hash, timestamp, flags, separators.
+constexpr std::size_t kRowFixed = kRowOwn + kHexText + kTimestampText + 16;
 
-// An upper bound of the printed attributes, from the sizes of their bytes.
-std::size_t text_bound(const Update& u) {
+// An upper bound of a row, from the sizes of its attributes' bytes: quick, and coarse.
+std::size_t row_bound(const Update& u) {
   const PathAttributes& a = u.attributes;
   return 600 + a.as_path.asns.size() * 11 + a.as_path.segments.size() * 4 + a.communities.size() * 3 +
          a.ext_communities.size() * 6 + a.large_communities.size() * 3 + a.cluster_list.size() * 4;
@@ -187,9 +190,23 @@ void RouteWriter::write_announced(const Update& update, std::size_t begin, std::
   write_rows("add\t", list + begin, list + end, c, out);
 }
 
+// What the rows really come to, a little rounded up.
+std::size_t RouteWriter::measure(const Update& update, const Context& c) {
+  const std::size_t bare = kRowFixed + c.router_columns.size() + c.peer_columns.size();
+  std::size_t sum = (update.announced.size() + update.withdrawn.size()) * bare;
+  const auto announced = [&](std::size_t rows, const Address& next_hop) {
+    if (rows == 0) return;
+    print_attributes(update, next_hop);
+    sum += rows * (s_.attributes.size() + s_.large.size());
+  };
+  announced(update.classic_count, update.attributes.next_hop);
+  announced(update.announced.size() - update.classic_count, update.mp_next_hop);
+  return sum;
+}
+
 bool RouteWriter::write(const Update& update, const Context& c, RouteRows& out) {
   const std::size_t rows = update.announced.size() + update.withdrawn.size();
-  if (rows != 0 && text_bound(update) > kMaxUpdateText / rows) return false;
+  if (rows != 0 && row_bound(update) > kMaxUpdateText / rows && measure(update, c) > kMaxUpdateText) return false;
   write_withdrawn(update, c, out);
   write_announced(update, 0, update.classic_count, update.attributes.next_hop, c, out);
   write_announced(update, update.classic_count, update.announced.size(), update.mp_next_hop, c, out);

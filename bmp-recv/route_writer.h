@@ -72,6 +72,7 @@ class RouteWriter {
   std::uint64_t route_seq = 0;
 
  private:
+  std::size_t measure(const Update& update, const Context& context);
   void write_withdrawn(const Update& update, const Context& context, RouteRows& out);
   void write_announced(const Update& update, std::size_t begin, std::size_t end, const Address& next_hop,
                        const Context& context, RouteRows& out);

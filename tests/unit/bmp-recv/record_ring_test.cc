@@ -151,3 +151,38 @@ TEST_CASE("sessions of one router share its part, so re-dialling gains nothing")
   CHECK(opened < 50);
   CHECK(ring.bytes() <= ring.limit());
 }
+
+TEST_CASE("the limit holds for any number of routers, and a release lets all of them go on") {
+  constexpr std::uint64_t kLimit = 4 << 20;
+  constexpr std::size_t kOne = 1 << 20;
+  RecordRing ring(kLimit);
+  std::vector<RecordRing::Queue*> queues;
+  for (unsigned n = 1; n <= 100; ++n) {
+    if (!ring.may_read(router(n))) continue;
+    RecordRing::Queue* q = ring.open(router(n), {9, 1}, "new", BootTime{});
+    ring.append(*q, record(1, kOne));
+    queues.push_back(q);
+  }
+  CHECK(queues.size() == 4);
+  CHECK(ring.bytes() <= kLimit + kOne);
+  CHECK_FALSE(ring.may_read(router(200)));
+  // Whatever is kept can be sent and released without anything being read, so the ring never stays full by itself.
+  CHECK(send_all(ring).size() == queues.size());
+  CHECK(ring.on_control(release(*queues[0], 1)).released);
+  CHECK(ring.may_read(router(1)));  // it holds nothing
+  CHECK(ring.may_read(router(200)));
+  CHECK_FALSE(ring.may_read(router(2)));  // it holds more than its part of a ring that is three quarters full
+  CHECK(ring.on_control(release(*queues[1], 1)).released);
+  for (unsigned n = 1; n <= 4; ++n) CHECK(ring.may_read(router(n)));
+}
+
+TEST_CASE("a limit that is lowered below what is kept stops everybody until enough is released") {
+  RecordRing ring(64 << 20);
+  RecordRing::Queue* q = ring.open(router(1), {9, 1}, "r1", BootTime{});
+  for (std::uint64_t n = 1; n <= 8; ++n) ring.append(*q, record(n, 1 << 20));
+  CHECK(ring.may_read(router(2)));
+  ring.set_limit(4 << 20);
+  CHECK_FALSE(ring.may_read(router(2)));
+  ring.on_control(release(*q, 8));
+  CHECK(ring.may_read(router(2)));
+}

@@ -347,6 +347,51 @@ TEST_CASE("a message that would become far too many rows is refused") {
   CHECK(r.shared.counters.prefixes_announced == 0);
 }
 
+TEST_CASE("a full message of 64 KiB is accepted as long as its rows stay below 16 MiB") {
+  constexpr std::size_t kMost = 16 << 20;
+  // The sum of the rows of a message that is as long as can be, with so many communities; 0: refused.
+  const auto written = [](unsigned communities) {
+    Replay r;
+    std::string list, nlri;
+    for (unsigned n = 0; n < communities; ++n) list += hex("fde9fffe");
+    const std::string path =
+        hex("0206") + be32(65001) + be32(65002) + be32(65003) + be32(4200000001) + be32(4200000002) + be32(4200000003);
+    const std::string attributes =
+        attribute(1, hex("00")) + attribute(2, path) + attribute(3, hex("c0000201")) + attribute(8, list);
+    for (unsigned n = 0; nlri.size() + attributes.size() + 23 + 4 <= 65535; ++n) nlri += hex("18 0a") + be16(n);
+    CHECK(r.feed(monitoring(peer_header(1), update({}, attributes, nlri)), 1 << 20));
+    std::size_t bytes = 0, rows = 0;
+    for (const Seen& s : r.keep.seen()) {
+      if (s.object != "unicast_prefix") continue;
+      bytes += s.data.size();
+      rows += s.rows.size();
+    }
+    CHECK(rows == (r.faults(Fault::kAmplification) == 0 ? nlri.size() / 4 : 0));
+    return bytes;
+  };
+  const std::size_t plain = written(1);
+  CHECK(plain > 4U << 20);
+  CHECK(plain < 7U << 20);
+  CHECK(written(40) > 11U << 20);
+  CHECK(written(100) == 0);
+  for (unsigned communities = 44; communities < 70; communities += 2) CHECK(written(communities) <= kMost);
+}
+
+TEST_CASE("no message of 4096 bytes is refused for its size") {
+  // The attributes whose text is longest for their bytes, against routes that are shortest for theirs.
+  for (std::size_t share = 100; share < 3900; share += 400) {
+    Replay r;
+    std::string list, nlri;
+    while (list.size() < share) list += hex("01 02 ff ff ff fe ff ff");
+    const std::string attributes = plain_attributes() + attribute(16, list);
+    for (unsigned n = 0; nlri.size() + attributes.size() + 23 + 2 <= 4096; ++n)
+      nlri += hex("08") + static_cast<char>(1 + n % 223);
+    REQUIRE(r.feed(monitoring(peer_header(1), update({}, attributes, nlri))));
+    CHECK(r.faults(Fault::kAmplification) == 0);
+    CHECK(r.shared.counters.prefixes_announced == nlri.size() / 2);
+  }
+}
+
 TEST_CASE("statistics and router rows have their columns") {
   Replay r;
   std::string init = bmp(4, be16(2) + be16(9) + "r\t1's\nXR!" + be16(1) + be16(4) + "desc");
