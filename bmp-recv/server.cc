@@ -188,7 +188,7 @@ void Server::on_readable(Connection& c) {
 }
 
 void Server::read(Connection& c) {
-  if (c.id_known && !ring_.may_read(c.id)) return pause(c);
+  if (!ring_.may_read(c.id)) return pause(c);  // an id that is not known yet has nothing in the ring
   const std::size_t have = c.rest.size();
   std::copy(c.rest.begin(), c.rest.end(), buffer_.begin());
   const BootTime before = BootClock::now();
@@ -241,6 +241,10 @@ bool Server::process_frames(Connection& c, Bytes data, std::size_t& used) {
   if (c.phase == Phase::kHandshake && state == FrameState::kFrame) {
     if (!identify(c, frame)) return false;
     if (!claim(c)) return !c.dropped;  // waits with what it has read
+    if (!ring_.may_read(c.id)) {       // so does this: the queue of a session costs memory as well
+      pause(c);
+      return true;
+    }
     begin(c);
   }
   if (c.phase == Phase::kUp) {
@@ -377,11 +381,10 @@ void Server::wake_waiting(const RouterId& id) {
   if (at == connections_.end() || stopping_) return;
   Connection& c = **at;
   c.phase = Phase::kHandshake;
-  c.accepted = BootClock::now();  // its time for the handshake begins now
   resume(c);
 }
 
-// ---- pausing: only the session whose router holds more than its part of a full ring
+// ---- pausing: the session whose router holds more than its part; every one, begun or not, when the ring is full
 
 void Server::pause(Connection& c) {
   if (c.paused) return;
@@ -393,6 +396,7 @@ void Server::pause(Connection& c) {
 
 void Server::resume(Connection& c) {
   c.paused = false;
+  if (c.phase == Phase::kHandshake) c.accepted = BootClock::now();  // its time for the handshake begins now
   if (c.emitter != nullptr) c.emitter->queue->read_paused = false;
   if (!c.rest.empty()) {
     std::vector<std::uint8_t> data = std::move(c.rest);

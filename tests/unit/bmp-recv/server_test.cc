@@ -400,6 +400,53 @@ TEST_CASE("without a gate a full ring stops the router that fills it, and a gate
   CHECK(behind);
 }
 
+TEST_CASE("at the ring's limit no session begins, whatever its router id; a release lets those begin that still wait") {
+  Node node([](Config& c) {
+    c.ring_bytes = 4 << 20;
+    c.router_id = "sysname";
+    c.handshake_timeout = Millis{700};
+  });
+  std::string nlri;
+  for (unsigned n = 0; n < 15900; ++n) nlri += hex("18 0a") + be16(n);
+  const std::string large = monitoring(
+      peer_header(1), update({}, plain_attributes() + attribute(8, hex("fde90001 fde90002 fde90003 fde90004")),
+                             nlri));  // over 4 MiB of rows
+  Gate gate(node.zmq, node.config.gate_socket, 11);
+  const auto session = [&](const std::string& name) {
+    for (const AliveSession& s : gate.alive.sessions)
+      if (s.name == name) return s;
+    return AliveSession{};
+  };
+  Router first(node.port);
+  REQUIRE(first.send(initiation("r0") + kUp + large));
+  REQUIRE(wait_until([&] {
+    gate.poll();
+    return session("r0").last_seq > 20;
+  }));
+  Router waits(node.port), leaves(node.port), slow(node.port);
+  REQUIRE(waits.send(initiation("r1") + kUp + route(1)));
+  REQUIRE(leaves.send(initiation("r2") + kUp + route(1)));
+  REQUIRE(slow.send(hex("03")));  // and not more
+  std::this_thread::sleep_for(Millis{300});
+  leaves.end();
+  std::this_thread::sleep_for(Millis{700});
+  gate.poll();
+  CHECK(gate.alive.sessions.size() == 2);  // r0 and the collector
+  CHECK_FALSE(waits.closed());             // the time in which it cannot begin does not count
+  CHECK_FALSE(slow.closed());
+  gate.control(Node::id("r0"), session("r0").session, session("r0").last_seq, UINT64_MAX / 2);
+  CHECK(gate.wait_records(Node::id("r1"), 5));
+  CHECK(gate.of(Node::id("r2")).empty());
+  CHECK_FALSE(waits.closed());
+  CHECK_FALSE(slow.closed());
+  CHECK(wait_until([&] { return slow.closed(); }));
+  REQUIRE(first.send(route(2)));
+  CHECK(wait_until([&] {
+    gate.poll();
+    return !gate.of(Node::id("r0")).empty() && session("r0").last_seq > session("r0").released_seq;
+  }));
+}
+
 TEST_CASE("subscribers get topic and record; without any nothing is sent") {
   Node node;
   ZmqSocket viewer(node.zmq, SocketKind::kSub, {});
