@@ -5,9 +5,9 @@
 namespace bmpha::recv {
 namespace {
 
-// Largest sum of rows that one UPDATE may turn into: the ring's limit may be exceeded by so much. A message of 4096
-// bytes always stays below; one of 64 KiB with 16000 routes makes 6 MiB, and reaches this with some 50 communities.
-constexpr std::size_t kMaxUpdateText = std::size_t{16} * 1024 * 1024;
+// Largest sum of rows that one UPDATE may turn into: the ring's limit may be exceeded by so much. A full extended message
+// of 64 KiB with 16000 routes and 100 communities stays below.
+constexpr std::size_t kMaxUpdateText = std::size_t{64} * 1024 * 1024;
 
 // Room for the parts of a row that differ from row to row: action, sequence, hash, prefix, length, path identifier.
 constexpr std::size_t kRowOwn = 4 + kMaxNumberText + 1 + kHexText + kMaxIpText + 4 + 11;

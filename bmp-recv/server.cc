@@ -472,9 +472,12 @@ void Server::tick_connection(Connection& c, BootTime now) {
     return drop(c, "nothing received for idle-timeout", false);
   }
   const bool current = !c.paused && is_drained(c.fd.get());
-  if (!current) return c.decoder->on_stall(now);
-  c.drained = now;
-  if (!c.decoder->poll_dump({now, c.drained, wall_us()})) return;
+  if (current)
+    c.drained = now;
+  else
+    c.decoder->on_stall(now);
+  // A dump that never comes to rest ends by its cap, at what has really been read.
+  if (!(current ? c.decoder->poll_dump({now, c.drained, wall_us()}) : c.decoder->poll_dump_cap(now, c.times))) return;
   log_info("dump ended", kv("router", c.name), kv("session", c.session.number), kv("peers", c.decoder->peers_up()));
 }
 
