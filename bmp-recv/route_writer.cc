@@ -5,8 +5,8 @@
 namespace bmpha::recv {
 namespace {
 
-// Largest sum of rows that one UPDATE may turn into: the ring's limit may be exceeded by so much. A full extended message
-// of 64 KiB with 16000 routes and 100 communities stays below.
+// Largest sum of rows that one UPDATE may turn into: the ring's limit may be exceeded by so much. A full extended
+// message of 64 KiB with 16000 routes and 100 communities stays below.
 constexpr std::size_t kMaxUpdateText = std::size_t{64} * 1024 * 1024;
 
 // Room for the parts of a row that differ from row to row: action, sequence, hash, prefix, length, path identifier.
