@@ -21,7 +21,7 @@ struct Config {
   std::vector<std::string> allow;
   std::string gate_socket = "ipc:///run/bmp-ha/link.sock";
   std::string publish_socket = "ipc:///run/bmp-ha/records.sock";
-  std::uint64_t ring_bytes = std::uint64_t{64} * 1024 * 1024;
+  std::uint64_t ring_bytes = std::uint64_t{256} * 1024 * 1024;
   std::uint64_t session_limit = 1000;
   Millis handshake_timeout{30000};
   Millis idle_timeout{0};

@@ -44,6 +44,8 @@ class DumpTracker {
   // The session is not being read up to date (reading is paused, or bytes wait in the socket): its silence says
   // nothing.
   void on_stall(BootTime now) { stalled_ = now; }
+  // For so long it was not read at all: that does not count for `cap`.
+  void on_pause(Nanos length) { begin_ += length; }
 
   // True once, when the dump has ended, whichever of the two says so. Nothing is tracked afterwards.
   bool poll(BootTime now);

@@ -51,6 +51,7 @@ struct Server::Connection {
   Phase phase = Phase::kHandshake;
   bool dropped = false;
   bool paused = false;
+  BootTime paused_at;
   bool all_read = false;  // the other side has ended, and its last byte was read
   BootTime accepted;
   BootTime waiting_since;
@@ -389,6 +390,7 @@ void Server::wake_waiting(const RouterId& id) {
 void Server::pause(Connection& c) {
   if (c.paused) return;
   c.paused = true;
+  c.paused_at = BootClock::now();
   ++shared_.counters.pauses;
   if (c.emitter != nullptr) c.emitter->queue->read_paused = true;
   log_debug("reading paused", kv("router", c.name), kv("ring_bytes", ring_.bytes()));
@@ -397,7 +399,10 @@ void Server::pause(Connection& c) {
 void Server::resume(Connection& c) {
   c.paused = false;
   if (c.phase == Phase::kHandshake) c.accepted = BootClock::now();  // its time for the handshake begins now
-  if (c.emitter != nullptr) c.emitter->queue->read_paused = false;
+  if (c.emitter != nullptr) {
+    c.emitter->queue->read_paused = false;
+    c.decoder->on_pause(BootClock::now() - c.paused_at);
+  }
   if (!c.rest.empty()) {
     std::vector<std::uint8_t> data = std::move(c.rest);
     c.rest.clear();
@@ -471,7 +476,8 @@ void Server::tick_connection(Connection& c, BootTime now) {
     ++shared_.counters.idle_timeouts;
     return drop(c, "nothing received for idle-timeout", false);
   }
-  const bool current = !c.paused && is_drained(c.fd.get());
+  if (c.paused) return c.decoder->on_stall(now);
+  const bool current = is_drained(c.fd.get());
   if (current)
     c.drained = now;
   else

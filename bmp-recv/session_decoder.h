@@ -62,6 +62,7 @@ class SessionDecoder {
   // what waits in the socket has not been read at `now`.
   bool poll_dump_cap(BootTime now, const ReadTimes& times);
   void on_stall(BootTime now) { dump_.on_stall(now); }
+  void on_pause(Nanos length) { dump_.on_pause(length); }
   // Writes `session_end`.
   void end(const ReadTimes& times);
 

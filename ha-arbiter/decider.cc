@@ -74,7 +74,8 @@ void Decider::hang(const std::string& why, BootTime now) {
   note(LogLevel::kWarn, "resumed after a hang", why);
   if (now - awake_at_ <= s_.ttl) return;
   hung_ = true;
-  woke_at_ = now;  // what the gate sent meanwhile was not read either
+  for (auto& [id, st] : routers_) st.torn_since.reset();  // others may be just waking up, too
+  woke_at_ = now;                                         // what the gate sent meanwhile was not read either
   last_ok_ = now;  // Redis was not asked in the meantime: that is no silence of Redis
   last_tick_ = now;
   lateness_ = Nanos{0};
@@ -131,7 +132,7 @@ void Decider::take_back(const NodeBlob& blob, BootTime pub_at) {
     // An owner without a session waits for nothing: what it emitted or released is seen in the own-hash.
     if (e.role == Role::kStandby) continue;
     st.role = e.role;
-    st.released_at = pub_at;
+    st.released_at = st.claimed_at = pub_at;
     st.handled = blob.seen;
     st.handled[s_.node] = blob.gen;
     st.why = "restart";
@@ -155,7 +156,7 @@ bool Decider::gate(const GateStatus& status, BootTime now) {
     urgent = true;
     // The new process has what bmp-recv replays to it: the same claim begins again with everything held.
     for (auto& [id, st] : routers_) {
-      st.fresh_gate = true;
+      st.fresh_gate = st.old_row = true;
       st.start = BootTime{};
     }
     note(LogLevel::kWarn, "kafka-gate restarted", "");
@@ -295,7 +296,7 @@ void Decider::won(const Pending& p, BootTime now) {
   st.handled = p.handled;
   st.w = st.w_sent = st.w_confirmed = p.w;
   st.emit = p.emit;
-  st.fresh_gate = false;
+  if (p.gate_inc == status_.gate_inc) st.fresh_gate = false;
   st.reset = {};
   st.torn_since.reset();
   st.changed_at = now;

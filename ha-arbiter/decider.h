@@ -208,6 +208,7 @@ class Decider {  // NOLINT: in the order of reading, not of size
     BootTime start;
     std::optional<BootTime> w;
     SessionId session;
+    std::uint64_t gate_inc = 0;  // of the kafka-gate that it was decided for
     bool up = false;
     Emit emit = Emit::kNone;
     std::vector<SettledGen> settles;

@@ -363,6 +363,7 @@ void Decider::claim(RouterState& st, const std::string& why, BootTime now) {
 void Decider::add_claim(Pending p, RouterState& st, BootTime now) {
   const auto own = own_.find(st.router);
   p.router = st.router;
+  p.gate_inc = status_.gate_inc;
   p.expected = own != own_.end() ? own->second.raw : std::string();
   // Above every epoch known, however the clock of Redis moves.
   if (pending_.empty())
@@ -437,6 +438,7 @@ void Decider::go_solo(BootTime now) {
   if (is_quiet(now) && joined_ && !hung_) return;
   hung_ = false;  // Redis had its time to answer since
   solo_ = true;
+  for (auto& [id, st] : routers_) st.torn_since.reset();
   fresh_ = false;
   ++gen_;
   unsettled_ = true;

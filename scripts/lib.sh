@@ -228,7 +228,8 @@ start_tools() {
 # Waits without a child, since a stop must leave nothing behind.
 START_PAUSE=2
 pause_between_starts() {
-  [[ -n ${SUPERVISOR_ENABLED:-} && -n ${BMPHA_RUN:-} ]] || return 0
+  [[ -n ${SUPERVISOR_ENABLED:-} ]] || return 0
+  [[ -n ${BMPHA_RUN:-} ]] || { idle "$START_PAUSE"; return; }  # nowhere to note a start
   local stamp=$BMPHA_RUN/$1.started before='' now wait
   now=$(hundredths_since_boot)
   [[ ! -s $stamp ]] || read -r before <"$stamp" || true

@@ -400,6 +400,26 @@ TEST_CASE("without a gate a full ring stops the router that fills it, and a gate
   CHECK(behind);
 }
 
+TEST_CASE("while reading is paused, dump-cap does not end a dump of which half waits in the socket") {
+  Node node([](Config& c) {
+    c.ring_bytes = 4 << 20;
+    c.dump_cap = Millis{700};
+  });
+  Router router(node.port);
+  REQUIRE(router.send(initiation("r") + kUp));
+  const std::string block = many_routes(20000);
+  for (int n = 0; n < 50 && router.send(block, Millis{500}); ++n) continue;
+  std::this_thread::sleep_for(Millis{1500});
+  Gate gate(node.zmq, node.config.gate_socket, 11);
+  const RouterId id = Node::id("127.0.0.1");
+  REQUIRE(wait_until([&] {
+    gate.poll();
+    return gate.of(id).size() > 2 && !gate.alive.sessions.empty();
+  }));
+  for (const Seen& s : gate.of(id)) CHECK(s.envelope.kind != RecordKind::kSynced);
+  for (const AliveSession& s : gate.alive.sessions) CHECK((s.router != id || s.read_paused));
+}
+
 TEST_CASE("at the ring's limit no session begins, whatever its router id; a release lets those begin that still wait") {
   Node node([](Config& c) {
     c.ring_bytes = 4 << 20;

@@ -686,6 +686,9 @@ TEST_SUITE("A4.7 re-assert") {
     o.peer().seen["me"] = o.d.gen();  // the peer stands by and echoes at once
     o.theirs().role = Role::kActive;  // and is not done, so that this node has to wait with its claim
     o.row().role = Role::kStandby;
+    o.now += std::chrono::seconds(10);  // a hang of this host: the others may be waking up with it
+    o.tick();
+    CHECK(o.role().reset_session.is_none());
     for (int n = 0; n < 4; ++n) o.tick();
     CHECK(o.state().role == Role::kStandby);
     CHECK_FALSE(o.d.blob(o.now).settled);
@@ -713,7 +716,7 @@ TEST_SUITE("A4.7 re-assert") {
 TEST_SUITE("kafka-gate restarts under a claim") {
   // The owner's gate, with records of before the claim still unacknowledged or not, becomes another process that has
   // only what bmp-recv had not released.
-  One restarted(bool replayed) {
+  One restarted(bool replayed, bool heard_early = false) {
     One o;
     o.become_owner();
     const BootTime claimed = o.state().claimed_at;
@@ -722,6 +725,11 @@ TEST_SUITE("kafka-gate restarts under a claim") {
     o.tick();
     CHECK(o.state().replayed == replayed);
     o.gate.gate_inc = 2;
+    if (heard_early) {  // before it has met bmp-recv its rows say nothing
+      o.gate.recv_alive = false;
+      o.tick(Millis(50));
+      o.gate.recv_alive = true;
+    }
     o.row().front_is_opener = false;
     o.row().trimmed_to = claimed - Millis(100);
     o.row().oldest_unacked.reset();
@@ -730,11 +738,27 @@ TEST_SUITE("kafka-gate restarts under a claim") {
     return o;
   }
   TEST_CASE("before its replay is acknowledged: the claim is given up, and W stays before the hole") {
-    One o = restarted(false);
+    for (const bool heard_early : {false, true}) {
+      CAPTURE(heard_early);
+      One o = restarted(false, heard_early);
+      CHECK(o.role().role == Role::kStandby);
+      CHECK(o.has("releasing"));
+      REQUIRE(o.state().w);
+      CHECK(*o.state().w == o.state().claimed_at - Millis(900));
+    }
+  }
+  TEST_CASE("a restart of the gate while the claim waits for its answer is not forgotten with the answer") {
+    One o;
+    o.tick();
+    REQUIRE(o.last.claims);
+    o.gate.gate_inc = 2;
+    o.row().front_is_opener = false;
+    o.row().trimmed_to = o.now - Millis(100);
+    o.now += Millis(20);
+    o.feed_gate();
+    o.win();
     CHECK(o.role().role == Role::kStandby);
     CHECK(o.has("releasing"));
-    REQUIRE(o.state().w);
-    CHECK(*o.state().w == o.state().claimed_at - Millis(900));
   }
   TEST_CASE("after that: the claim goes on") {
     One o = restarted(true);
