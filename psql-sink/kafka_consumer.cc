@@ -248,8 +248,8 @@ void KafkaConsumer::close() {
   if (impl_->client == nullptr) return;
   impl_->queue.reset();
   rd_kafka_consumer_close(impl_->client);  // commits what was stored, leaves the group
-  // librdkafka before 2.3.0 aborts when a member of a sticky group that joined but never got an assignment is freed
-  // (its issue 4312): such a client is left as it is, silent, to the end of the process.
+  // librdkafka before 2.3.0 aborts when a member of a sticky group is freed that joined but never got an assignment:
+  // such a client is left as it is, silent, to the end of the process.
   if (impl_->ever_assigned)
     rd_kafka_destroy(impl_->client);
   else
