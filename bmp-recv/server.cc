@@ -511,22 +511,21 @@ void Server::begin_collector(BootTime now) {
   collector_emitter_->queue = collector_queue_;
   collector_builder_ =
       std::make_unique<RecordBuilder>(RecordBuilder::Identity{collector_, session, collector_}, *collector_emitter_);
-  const auto mark = [&](RecordKind kind, std::string_view text) {
-    collector_builder_->set_times({now, now, wall_us()});
-    shared_.rows.clear();
-    shared_.rows.text.append(text);
-    collector_builder_->emit({kind, TopicSelector::kOther, nullptr, collector_, false}, shared_.rows);
-  };
-  mark(RecordKind::kSessionBegin, "collector");
+  mark_collector(RecordKind::kSessionBegin, "collector", now);
   emit_collector("change");
-  mark(RecordKind::kSynced, {});
+  mark_collector(RecordKind::kSynced, {}, now);
   collector_builder_->set_in_dump(false);
 }
 
-void Server::end_collector(BootTime now) {
+void Server::mark_collector(RecordKind kind, std::string_view text, BootTime now) {
   collector_builder_->set_times({now, now, wall_us()});
   shared_.rows.clear();
-  collector_builder_->emit({RecordKind::kSessionEnd, TopicSelector::kOther, nullptr, collector_, false}, shared_.rows);
+  shared_.rows.text.append(text);
+  collector_builder_->emit({kind, TopicSelector::kOther, nullptr, collector_, false}, shared_.rows);
+}
+
+void Server::end_collector(BootTime now) {
+  mark_collector(RecordKind::kSessionEnd, {}, now);
   ring_.close(collector_queue_);
   collector_queue_ = nullptr;
 }

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -76,6 +77,7 @@ class Server {
   void tick_waiting(Connection& c, BootTime now);
   void tick_collector(BootTime now);
   void begin_collector(BootTime now);
+  void mark_collector(RecordKind kind, std::string_view text, BootTime now);
   void end_collector(BootTime now);
   void restart_collector();
   void emit_collector(const char* action);

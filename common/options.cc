@@ -237,11 +237,13 @@ Options::Options(std::string tool, std::string description)
 Options::~Options() = default;
 
 namespace {
-template <class T>
-std::function<Kept()> keeper(T* target) {
-  return [target] {
+// Lets the key's target be put back: to what it was before a reading that fails, and to the default that it has now.
+template <class K, class T>
+void keeps(K& key, T* target) {
+  key.keep = [target] {
     return Kept{[target, value = *target] { *target = value; }, [target, value = *target] { return *target == value; }};
   };
+  key.initial = key.keep();
 }
 std::string one_value(const Values& v) { return v.size() == 1 ? std::string() : "expected one value"; }
 std::string with_default(const std::string& help, const std::string& shown) {
@@ -255,8 +257,7 @@ void Options::text(const std::string& key, std::string* target, const std::strin
     if (std::string e = one_value(v); !e.empty()) return e;
     return check ? check(v[0]) : std::string();
   };
-  k.keep = keeper(target);
-  k.initial = k.keep();
+  keeps(k, target);
   k.set = [target](const Values& v) { *target = v[0]; };
 }
 
@@ -270,8 +271,7 @@ void Options::list(const std::string& key, std::vector<std::string>* target, con
         if (std::string e = check(one); !e.empty()) return e;
     return std::string();
   };
-  k.keep = keeper(target);
-  k.initial = k.keep();
+  keeps(k, target);
   k.set = [target](const Values& v) { *target = v; };
 }
 
@@ -284,8 +284,7 @@ void Options::number(const std::string& key, std::uint64_t* target, const std::s
     return max == UINT64_MAX ? fmt::format("expected a whole number of at least {}", min)
                              : fmt::format("expected a whole number from {} to {}", min, max);
   };
-  k.keep = keeper(target);
-  k.initial = k.keep();
+  keeps(k, target);
   k.set = [target](const Values& v) { parse_number(v[0], *target); };
 }
 
@@ -301,8 +300,7 @@ void Options::flag(const std::string& key, bool* target, const std::string& help
                ? std::string()
                : std::string("expected true or false");
   };
-  k.keep = keeper(target);
-  k.initial = k.keep();
+  keeps(k, target);
   k.set = [target](const Values& v) { *target = v[0] == "true" || v[0] == "1"; };
 }
 
@@ -316,8 +314,7 @@ void Options::duration(const std::string& key, Millis* target, const std::string
     if (max < Millis::max()) e += fmt::format(", at most {}ms", max.count());
     return e;
   };
-  k.keep = keeper(target);
-  k.initial = k.keep();
+  keeps(k, target);
   k.set = [target](const Values& v) { parse_duration(v[0], *target); };
 }
 
@@ -332,8 +329,7 @@ void Options::bytes(const std::string& key, std::uint64_t* target, const std::st
     if (max < UINT64_MAX) e += fmt::format(", at most {} bytes", max);
     return e;
   };
-  k.keep = keeper(target);
-  k.initial = k.keep();
+  keeps(k, target);
   k.set = [target](const Values& v) { parse_bytes(v[0], *target); };
 }
 
@@ -341,8 +337,7 @@ void Options::secret(const std::string& key, std::string* target, const std::str
   auto& k = impl_->add(key, {});
   k.is_secret = true;
   k.check = one_value;
-  k.keep = keeper(target);
-  k.initial = k.keep();
+  keeps(k, target);
   k.set = [target](const Values& v) { *target = v[0]; };
   impl_->app.footer(impl_->app.get_footer() + fmt::format("\nOnly in the file or the environment: {} ({})", key, help));
 }
@@ -356,8 +351,7 @@ void Options::choice(const std::string& key, std::string* target, std::vector<st
                ? std::string()
                : fmt::format("expected one of {}", all);
   };
-  k.keep = keeper(target);
-  k.initial = k.keep();
+  keeps(k, target);
   k.set = [target](const Values& v) { *target = v[0]; };
 }
 

@@ -3,8 +3,7 @@
 //
 //   if (rule_on("S2-fence") && header.epoch < mark) return Verdict::kFenced;
 //
-// BMPHA_WITHOUT=S2-fence,G3-bracket switches rules off for a process of the test build; tests of pure classes use
-// RuleOff instead.
+// BMPHA_WITHOUT=S2-fence,G3-bracket switches rules off for a process of the test build.
 #pragma once
 
 #ifdef BMPHA_MUTABLE
@@ -33,18 +32,6 @@ inline std::set<std::string, std::less<>>& rules_off() {
   return off;
 }
 inline bool rule_on(std::string_view rule) { return !rules_off().contains(rule); }
-
-// Switches a rule off while it lives.
-class RuleOff {
- public:
-  explicit RuleOff(std::string_view rule) : rule_(rule) { rules_off().emplace(rule_); }
-  ~RuleOff() { rules_off().erase(rule_); }
-  RuleOff(const RuleOff&) = delete;
-  RuleOff& operator=(const RuleOff&) = delete;
-
- private:
-  std::string rule_;
-};
 
 #else
 

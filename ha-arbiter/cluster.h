@@ -54,6 +54,18 @@ struct NodeBlob {
   bool operator==(const NodeBlob&) const = default;
 };
 
+// Claims of one decision, made in one step.
+struct ClaimBatch {
+  struct Item {
+    RouterId router;
+    std::string expected;  // value in the own-hash as last read; empty: absent
+    std::uint64_t epoch = 0;
+    RouterEntry won, lost;  // how the blob shows the router
+  };
+  NodeBlob base;  // without the claimed routers
+  std::vector<Item> items;
+};
+
 // A router's value in the own-hash. `raw` is what a claim must compare with.
 struct OwnEntry {
   std::string raw;

@@ -56,18 +56,6 @@ enum class Command : std::uint8_t { kRestamp, kForceActive, kForceStandby, kAuto
 enum class Mode : std::uint8_t { kAutomatic, kForcedActive, kForcedStandby };
 const char* mode_name(Mode m);
 
-// Claims of one decision, made in one step.
-struct ClaimBatch {
-  struct Item {
-    RouterId router;
-    std::string expected;  // value in the own-hash as last read; empty: absent
-    std::uint64_t epoch = 0;
-    RouterEntry won, lost;  // how the blob shows the router
-  };
-  NodeBlob base;  // without the claimed routers
-  std::vector<Item> items;
-};
-
 struct Event {
   LogLevel level = LogLevel::kInfo;
   std::string what;

@@ -220,6 +220,18 @@ Result<KeyValueText> split_key(std::string_view value) {
 
 std::string encode_owner(const std::string& node, std::uint64_t epoch) { return fmt::format("{} {}", node, epoch); }
 
+ClaimRequest encode_claims(const ClaimBatch& batch, const std::string& node, std::int64_t made_ms) {
+  ClaimRequest r;
+  r.made_ms = made_ms;
+  r.head = encode_head(batch.base);
+  for (const RouterEntry& e : batch.base.routers) r.head += encode_router(e);
+  r.tail = encode_tail(batch.base.routers.size() + batch.items.size());
+  for (const ClaimBatch::Item& i : batch.items)
+    r.items.push_back(
+        {to_hex(i.router), i.expected, encode_owner(node, i.epoch), encode_router(i.won), encode_router(i.lost)});
+  return r;
+}
+
 OwnEntry decode_owner(std::string_view value) {
   OwnEntry e;
   e.raw = value;

@@ -38,6 +38,9 @@ Result<KeyValueText> split_key(std::string_view value);
 std::string encode_owner(const std::string& node, std::uint64_t epoch);
 OwnEntry decode_owner(std::string_view value);
 
+// made_ms: Redis time at which the claims were made, 0: not known.
+ClaimRequest encode_claims(const ClaimBatch& batch, const std::string& node, std::int64_t made_ms);
+
 // What could not be read is left out and counted in `malformed`.
 Observation read_observation(const TickReply& reply, BootTime at, std::size_t& malformed);
 

@@ -42,18 +42,6 @@ std::uint64_t random_inc() {
   return v;
 }
 
-ClaimRequest to_request(const ClaimBatch& batch, const std::string& node, std::int64_t made_ms) {
-  ClaimRequest r;
-  r.made_ms = made_ms;
-  r.head = encode_head(batch.base);
-  for (const RouterEntry& e : batch.base.routers) r.head += encode_router(e);
-  r.tail = encode_tail(batch.base.routers.size() + batch.items.size());
-  for (const ClaimBatch::Item& i : batch.items)
-    r.items.push_back(
-        {to_hex(i.router), i.expected, encode_owner(node, i.epoch), encode_router(i.won), encode_router(i.lost)});
-  return r;
-}
-
 }  // namespace
 
 std::vector<int> service_signals() {
@@ -305,7 +293,7 @@ void Service::send_claims(const ClaimBatch& batch) {
   if (store_busy_) return decider_->claims_failed(BootClock::now());
   store_busy_ = true;
   facts_.claims += batch.items.size();
-  store_->claim(to_request(batch, decider_->settings().node, made_ms(BootClock::now())),
+  store_->claim(encode_claims(batch, decider_->settings().node, made_ms(BootClock::now())),
                 [this](Result<ClaimReply> result) {
                   store_busy_ = false;
                   claimed(std::move(result));

@@ -647,14 +647,7 @@ void World::decide(NodeWorld& n, Oracle& oracle) {
     n.decider->claims_failed(now(n));
     return decide(n, oracle);
   }
-  arbiter::ClaimRequest request;
-  request.head = encode_head(d.claims->base);
-  for (const arbiter::RouterEntry& e : d.claims->base.routers) request.head += encode_router(e);
-  request.tail = arbiter::encode_tail(d.claims->base.routers.size() + d.claims->items.size());
-  for (const arbiter::ClaimBatch::Item& i : d.claims->items)
-    request.items.push_back({to_hex(i.router), i.expected, arbiter::encode_owner(n.id, i.epoch), encode_router(i.won),
-                             encode_router(i.lost)});
-  const arbiter::ClaimReply reply = redis_.claim(n.id, request, redis_ms());
+  const arbiter::ClaimReply reply = redis_.claim(n.id, arbiter::encode_claims(*d.claims, n.id, 0), redis_ms());
   for (std::size_t c = 0; c < reply.won.size(); ++c) {
     if (!reply.won[c]) continue;
     if (!claims_.try_emplace(d.claims->items[c].epoch, n.id).second) fail("two claims share an epoch");

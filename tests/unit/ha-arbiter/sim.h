@@ -22,17 +22,6 @@ inline RouterId router_id(std::uint8_t n) {
   return r;
 }
 
-inline ClaimRequest to_request(const ClaimBatch& batch, const std::string& node) {
-  ClaimRequest r;
-  r.head = encode_head(batch.base);
-  for (const RouterEntry& e : batch.base.routers) r.head += encode_router(e);
-  r.tail = encode_tail(batch.base.routers.size() + batch.items.size());
-  for (const ClaimBatch::Item& i : batch.items)
-    r.items.push_back(
-        {to_hex(i.router), i.expected, encode_owner(node, i.epoch), encode_router(i.won), encode_router(i.lost)});
-  return r;
-}
-
 // One router in a node's gate. Records are not simulated: what is read at t is there at t, and acknowledged at once
 // while active.
 struct GateSim {
@@ -318,7 +307,7 @@ class World {
       n.decider->claims_failed(now(n));
       return decide(n);
     }
-    const ClaimReply reply = cluster.claim(n.id, to_request(*d.claims, n.id), redis_ms());
+    const ClaimReply reply = cluster.claim(n.id, encode_claims(*d.claims, n.id, 0), redis_ms());
     for (std::size_t c = 0; c < reply.won.size(); ++c) {
       if (!reply.won[c]) continue;
       n.epochs.push_back(d.claims->items[c].epoch);
