@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections import Counter
@@ -17,8 +16,11 @@ from pathlib import Path as FilePath
 import psycopg2
 from confluent_kafka import KafkaException
 
-from .bgp_speaker import BgpSpeaker, Path
-from .frr import LOCAL_AS, MARK, Frr
+from speakers import table
+from speakers.bgp_speaker import BgpSpeaker, Path
+from speakers.churn import Churn
+from speakers.frr import Frr
+
 from .kafka_log import KafkaLog, judge_switch
 
 SCRIPTS = FilePath(__file__).resolve().parent.parent
@@ -32,12 +34,6 @@ DUPLICATE_MARGIN_MS = 2000 + 500 + 250 + 250
 MARKED = "10.1.0.0/16"  # the inbound policy gives these a community, so that pre-policy and post-policy differ
 SPEAKERS = {"127.0.0.2": 65002, "127.0.0.3": 65003}
 
-RIB_LIVE = """
-SELECT l.view, host(p.addr), l.prefix::text, host(a.next_hop), a.as_path, a.med, a.origin, a.local_pref, a.communities
-FROM rib_live l JOIN peers p USING (peer_id) LEFT JOIN base_attrs a ON a.attr_id = l.attr_id
-"""
-VIEWS = {0: "pre", 1: "post"}
-
 
 def script(name, *arguments, timeout=120):
     done = subprocess.run([SCRIPTS / name, *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
@@ -49,51 +45,6 @@ def script(name, *arguments, timeout=120):
 def read_env(run):
     lines = (run / "env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-class Churn(threading.Thread):
-    """Changes routes at a steady rate. Every prefix is changed a few times within a second and then never again, so a
-    change that was lost, or an old one that won, is not healed by a later one."""
-
-    def __init__(self, speaker, asn, prefixes, rate):
-        super().__init__(daemon=True)
-        self._speaker, self._asn, self._prefixes, self._pause = speaker, asn, prefixes, 1 / rate
-        self._ended = threading.Event()
-        self.changes = 0
-        self.error = None
-
-    def run(self):
-        try:
-            self._work(random.Random(7))
-        except OSError as e:
-            self.error = str(e)
-
-    def _work(self, dice):
-        together = 20  # prefixes in change at a time
-        next_time = time.monotonic()
-        for start in range(0, len(self._prefixes), together):
-            group = self._prefixes[start:start + together]
-            for turn in range(4):
-                for prefix in group:
-                    next_time += self._pause
-                    if self._ended.wait(max(0, next_time - time.monotonic())):
-                        return
-                    self._change(prefix, turn, dice)
-
-    def _change(self, prefix, turn, dice):
-        self.changes += 1
-        if turn in (1, 3) and dice.random() < 0.35:
-            self._speaker.withdraw([prefix])
-            return
-        v6 = ":" in prefix
-        path = Path("2001:db8:ffff::2" if v6 else "192.0.2.2",
-                    (self._asn, *(dice.randrange(1000, 60000) for _ in range(dice.randrange(1, 5)))), self.changes,
-                    ((65002, self.changes % 65536),))
-        self._speaker.announce([prefix], path)
-
-    def stop(self):
-        self._ended.set()
-        self.join(10)
 
 
 class Demo:
@@ -254,26 +205,13 @@ class Demo:
         self.wait("settle", 60, settled)
 
     def compare(self):
-        truth = self.frr.routes()
-        found = {}
-        for view, peer, prefix, next_hop, as_path, med, origin, local_pref, communities in self.sql(RIB_LIVE):
-            path = list(as_path or ())
-            # FRR 8 puts its own AS in front of what it received.
-            if path[:1] == [LOCAL_AS]:
-                path = path[1:]
-            view = VIEWS.get(view, view)
-            communities = frozenset((c >> 16, c & 0xFFFF) for c in communities or ())
-            if view == "pre":  # see Frr.routes
-                communities &= {MARK}
-            found[view, peer, prefix] = (next_hop, tuple(path), med or 0, origin, local_pref or 0, communities)
-        lost = sorted(key for key in truth if key not in found)
-        wrong = sorted(key for key in found if truth.get(key) != found[key])
-        for title, keys in (("lost", lost), ("wrong", wrong)):
-            for key in keys[:5]:
-                self.say(f"{title}: {' '.join(map(str, key))}: FRR {truth.get(key)}, database {found.get(key)}")
-        views = Counter(key[0] for key in truth)
-        self.say(f"compared {len(truth)} routes of FRR ({', '.join(f'{n} {v}' for v, n in sorted(views.items()))}-policy) with {len(found)} rows")
-        return len(lost), len(wrong)
+        c = table.compare(self.sql, self.frr)
+        for title, keys in (("lost", c.lost), ("wrong", c.wrong)):
+            for line in c.describe(keys):
+                self.say(f"{title}: {line}")
+        views = Counter(key[0] for key in c.truth)
+        self.say(f"compared {len(c.truth)} routes of FRR ({', '.join(f'{n} {v}' for v, n in sorted(views.items()))}-policy) with {len(c.found)} rows")
+        return len(c.lost), len(c.wrong)
 
     def play(self):
         self.start()

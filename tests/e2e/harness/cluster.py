@@ -466,6 +466,10 @@ class Lab:
         """A line of the test's report."""
         self.notes.append(f"{time.monotonic() - self._began:6.1f}s {text}")
 
+    def at_end(self, act, *arguments):
+        """What a test has started beside all this ends with the lab too; the newest first."""
+        self._closing.callback(act, *arguments)
+
     def cluster(self, *arguments, **settings):
         cluster = Cluster(self, *arguments, **settings)
         self._closing.callback(cluster.close)

@@ -3,7 +3,9 @@ import ipaddress
 import json
 import os
 import subprocess
-import time
+
+from .process import Daemon
+from .table import ORIGINS, Route, network
 
 BGPD = "/usr/lib/frr/bgpd"
 LOCAL_AS = 65001
@@ -13,7 +15,7 @@ MARK = (65001, 1)
 # The policy gives some routes a community and does nothing else, since FRR 8 is no witness then: a denied route is in
 # its pre-policy table but reported as withdrawn, and `received-routes` shows other attributes as the policy made them.
 CONFIG = """\
-hostname demo-router
+hostname {name}
 log file {dir}/bgpd.log errors
 ip prefix-list MARKED seq 5 permit {marked} le 32
 route-map IN permit 10
@@ -52,73 +54,62 @@ TARGET = """\
 class Frr:
     """neighbors: {address: AS}; targets: {name: BMP port}; marked: prefixes that the inbound policy gives the community MARK."""
 
-    def __init__(self, directory, bgp_port, neighbors, targets, marked):
-        self._dir, self.bgp_port, self._neighbors = directory, bgp_port, neighbors
+    views = ("pre", "post")
+
+    def __init__(self, directory, bgp_port, neighbors, targets, marked, name="demo-router"):
+        self._dir, self.bgp_port, self.neighbors, self.name = str(directory), bgp_port, dict(neighbors), name
         os.makedirs(directory, exist_ok=True)
         activate = [f"  neighbor {a} activate\n  neighbor {a} soft-reconfiguration inbound" for a in neighbors]
         text = CONFIG.format(
-            dir=directory, asn=LOCAL_AS, marked=marked, mark="%d:%d" % MARK,
+            name=name, dir=directory, asn=LOCAL_AS, marked=marked, mark="%d:%d" % MARK,
             neighbors="\n".join(NEIGHBOR.format(addr=a, asn=asn) for a, asn in neighbors.items()),
             activate4="\n".join(f"{line}\n  neighbor {a} route-map IN in" for line, a in zip(activate, neighbors)),
             activate6="\n".join(activate),
-            targets="\n".join(TARGET.format(name=name, port=port) for name, port in targets.items()))
-        self._config = os.path.join(directory, "bgpd.conf")
-        with open(self._config, "w", encoding="ascii") as f:
+            targets="\n".join(TARGET.format(name=target, port=port) for target, port in targets.items()))
+        config = os.path.join(directory, "bgpd.conf")
+        with open(config, "w", encoding="ascii") as f:
             f.write(text)
-        self._process = None
+        self._daemon = Daemon([BGPD, "-S", "-Z", "-M", "bmp", "-f", config, "-i", os.path.join(directory, "bgpd.pid"),
+                               "--vty_socket", directory, "-l", "127.0.0.1", "-p", bgp_port, "-A", "127.0.0.1", "-P", "0"],
+                              os.path.join(directory, "bgpd.out"))
+        self.stop, self.kill, self.alive = self._daemon.stop, self._daemon.kill, self._daemon.alive
 
     def start(self):
-        log = open(os.path.join(self._dir, "bgpd.out"), "ab")
-        with log:
-            self._process = subprocess.Popen(
-                [BGPD, "-S", "-Z", "-M", "bmp", "-f", self._config, "-i", os.path.join(self._dir, "bgpd.pid"),
-                 "--vty_socket", self._dir, "-l", "127.0.0.1", "-p", str(self.bgp_port), "-A", "127.0.0.1", "-P", "0"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + 20
-        while True:
-            if self._process.poll() is not None:
-                raise RuntimeError(f"bgpd ended at its start, see {self._dir}/bgpd.out")
-            try:
-                if self._vty("show bgp summary json", check=False):
-                    return
-            except subprocess.SubprocessError:
-                pass
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"bgpd did not come up within 20 s, see {self._dir}/bgpd.out")
-            time.sleep(0.2)
+        self._daemon.start(lambda: self._vty("show bgp summary json", check=False))
 
-    def stop(self):
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    def remove_neighbor(self, address):
+        self._vtysh("configure terminal", f"router bgp {LOCAL_AS}", f"no neighbor {address}")
+        del self.neighbors[address]
 
-    def _vty(self, command, check=True):
-        done = subprocess.run(["vtysh", "--vty_socket", self._dir, "-d", "bgpd", "-c", command], capture_output=True,
-                              text=True, timeout=60, check=check)
-        return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else None
+    def established(self):
+        """Addresses of the neighbors that are up."""
+        out = set()
+        for family in (self._vty("show bgp summary json") or {}).values():
+            out |= {a for a, peer in family.get("peers", {}).items() if peer["state"] == "Established"}
+        return out
+
+    def as_shown(self, view, route):
+        """FRR 8 puts its own AS in front of what it received, and does not show the communities of that, see routes()."""
+        path = route.as_path[1:] if route.as_path[:1] == (LOCAL_AS,) else route.as_path
+        return route._replace(as_path=path, communities=route.communities & {MARK} if view == "pre" else route.communities)
 
     def routes(self):
-        """{(view, peer, prefix): (next hop, AS path, MED, origin, LOCAL_PREF, communities)}, pre-policy (received) and
-        post-policy (accepted). FRR 8 does not show the communities of what it received: none stand there, and of those in
-        the database only MARK, which the policy alone may give, is to be compared."""
+        """{(view, peer, prefix): Route}, pre-policy (received) and post-policy (accepted). FRR 8 does not show the
+        communities of what it received: none stand there, and of those in the database only MARK, which the policy alone
+        may give, is to be compared."""
         out = {}
         for family in ("ipv4", "ipv6"):
-            for peer in self._neighbors:
+            for peer in self.neighbors:
                 table = self._vty(f"show bgp {family} unicast neighbors {peer} received-routes json") or {}
                 for prefix, route in (table.get("receivedRoutes") or {}).items():
                     next_hop = route["nextHop" if "nextHop" in route else "nextHopGlobal"]
-                    out["pre", peer, _network(prefix)] = _row(route, next_hop, route["bgpOriginCode"], frozenset())
+                    out["pre", peer, network(prefix)] = _route(route, next_hop, route["bgpOriginCode"], frozenset())
             accepted = (self._vty(f"show bgp {family} unicast json") or {}).get("routes") or {}
             communities = self._communities(family, list(accepted))
             for prefix, paths in accepted.items():
                 for path in paths:
-                    key = path["peerId"], _network(prefix)
-                    out["post", *key] = _row(path, _global(path["nexthops"]), path["origin"], communities[key])
+                    key = path["peerId"], network(prefix)
+                    out["post", *key] = _route(path, _global(path["nexthops"]), path["origin"], communities[key])
         return out
 
     def _communities(self, family, prefixes):
@@ -128,25 +119,27 @@ class Frr:
             commands = [f"show bgp {family} unicast {prefix} json" for prefix in prefixes[start:start + 500]]
             for table in self._vty_all(commands):
                 for path in table["paths"]:
-                    found = (path.get("community") or {}).get("list", ())
-                    out[path["peer"]["peerId"], _network(table["prefix"])] = frozenset(map(_community, found))
+                    listed = (path.get("community") or {}).get("list", ())
+                    out[path["peer"]["peerId"], network(table["prefix"])] = frozenset(map(_community, listed))
         return out
+
+    def _vtysh(self, *commands, check=True):
+        options = [word for command in commands for word in ("-c", command)]
+        return subprocess.run(["vtysh", "--vty_socket", self._dir, "-d", "bgpd", *options], capture_output=True, text=True,
+                              timeout=60, check=check)
+
+    def _vty(self, command, check=True):
+        done = self._vtysh(command, check=check)
+        return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else None
 
     def _vty_all(self, commands):
         """The answers to many commands from one vtysh: one JSON text behind the other."""
-        options = [word for command in commands for word in ("-c", command)]
-        done = subprocess.run(["vtysh", "--vty_socket", self._dir, "-d", "bgpd", *options], capture_output=True, text=True,
-                              timeout=60, check=True)
-        decoder, text, answers = json.JSONDecoder(), done.stdout.strip(), []
+        decoder, text, answers = json.JSONDecoder(), self._vtysh(*commands).stdout.strip(), []
         while text:
             answer, end = decoder.raw_decode(text)
             answers.append(answer)
             text = text[end:].lstrip()
         return [answer for answer in answers if answer]
-
-
-def _network(text):
-    return str(ipaddress.ip_network(text))
 
 
 def _global(next_hops):
@@ -158,9 +151,7 @@ def _community(text):
     return int(asn), int(value)
 
 
-ORIGINS = {"i": 0, "e": 1, "?": 2, "IGP": 0, "EGP": 1, "incomplete": 2}
-
-
-def _row(route, next_hop, origin, communities):
+def _route(route, next_hop, origin, communities):
     path = tuple(int(a) for a in route["path"].split())
-    return (str(ipaddress.ip_address(next_hop)), path, route.get("metric", 0), ORIGINS[origin], route.get("locPrf", 0), communities)
+    return Route(str(ipaddress.ip_address(next_hop)), path, route.get("metric", 0), ORIGINS[origin], route.get("locPrf", 0),
+                 communities)
