@@ -149,7 +149,7 @@ test:  ## everything; the last line is "N passed, N failed"
 	@scripts/install-deps
 	@scripts/test
 
-matrix:  ## the rows of the failure matrix that have a test, the long ones too; ROW=7 picks one
+matrix:  ## the rows of the failure matrix that have a test, the long ones too; ROW=7 picks one, SEEDS=20 repeats
 	@scripts/install-deps
 	@scripts/matrix
 

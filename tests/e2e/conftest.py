@@ -4,10 +4,11 @@ A scenario is a test that takes the argument `lab` alone and spends its time wai
 run at the same time, each with processes, topic, database and Redis keys of its own; pytest reports them in their order.
 LANES=1 runs everything one after another. ROUTERS is the number of routers in most scenarios (default 20).
 
-The run ends with a line for each scenario that measured something; test_NN_... is row NN of the failure matrix.
+test_NN_... is row NN of the failure matrix. SEEDS=20 runs each of the matrix' scenarios with the seeds 1 to 20, one seed after
+another; SEED=7 with that one. The run ends with a line for each scenario that measured something, and a table of the rows;
+MATRIX_JSON names a file that gets their figures.
 """
 import os
-import re
 import signal
 import sys
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -17,9 +18,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from harness import figures  # noqa: E402
 from harness.cluster import Lab, Servers  # noqa: E402
 
-LANES = int(os.environ.get("LANES", "2"))
+LANES = int(os.environ.get("LANES") or 2)
+ONE_SEED = os.environ.get("SEED")
+SEEDS = [int(ONE_SEED)] if ONE_SEED else list(range(1, int(os.environ.get("SEEDS") or 1) + 1))
+MATRIX_JSON = os.environ.get("MATRIX_JSON")
+# What every scenario of the matrix must have measured; not every one has a switch.
+NEEDED = tuple(name for name in figures.FIGURES if name != "switch_ms")
 LOSS = "the embedded broker drops data silently: loss cannot be judged"
 
 
@@ -32,6 +39,7 @@ class Run:
         self.futures = {}
         self.labs = {}  # of the scenarios that have begun, by node id
         self.lines = []  # for the summary
+        self.entries = []  # of the matrix
 
     @property
     def servers(self):
@@ -55,9 +63,13 @@ RUN = Run()
 
 def play(item):
     """A scenario in its lab; the report is the lab's notes."""
-    lab = RUN.labs[item.nodeid] = Lab(RUN.servers, item.name)
+    parameters = dict(getattr(getattr(item, "callspec", None), "params", {}))
+    lab = RUN.labs[item.nodeid] = Lab(RUN.servers, figures.scenario_of(item.name), parameters.pop("seed", SEEDS[0]))
     try:
-        item.function(lab, **getattr(getattr(item, "callspec", None), "params", {}))
+        item.function(lab, **parameters)
+        if figures.row_of(item.name) is not None:
+            unknown = [name for name in NEEDED if lab.figures.get(name) is None]
+            assert not unknown, f"a scenario of the matrix must measure {unknown}"
     except BaseException as e:
         e.report = lab.logs()
         raise
@@ -75,6 +87,20 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "scenario: runs in a lane; takes the argument `lab` alone")
     config.addinivalue_line("markers", "loss: judges loss, so it needs a real broker")
     config.addinivalue_line("markers", "long: takes its time; for `make matrix`, not for `make test`")
+
+
+def pytest_generate_tests(metafunc):
+    """Seeds, as one more parameter that play() takes off again."""
+    if len(SEEDS) > 1 and figures.row_of(metafunc.function.__name__) is not None:
+        metafunc.fixturenames.append("seed")
+        metafunc.parametrize("seed", SEEDS, ids=[f"seed{n}" for n in SEEDS])
+
+
+def pytest_collection_modifyitems(items):
+    """All scenarios with one seed, then all with the next: a run that is ended early has whole seeds."""
+    def seed(item):
+        return getattr(getattr(item, "callspec", None), "params", {}).get("seed", 0)
+    items.sort(key=seed)
 
 
 def is_scenario(item):
@@ -135,14 +161,26 @@ def pytest_runtest_makereport(item, call):
         return
     report = item.report_call = outcome.get_result()
     lab = RUN.labs.get(item.nodeid)
-    if lab and (lab.figures or re.match(r"test_\d\d_", item.name)):
-        name = re.sub(r"^test_(\d\d)_", r"row \1 ", item.name).removeprefix("test_").replace("_", " ")
-        figures = " ".join(f"{k}={v}" for k, v in lab.figures.items())
-        RUN.lines.append(f"{name}: {report.outcome} {lab.seconds:.0f}s {figures}".rstrip())
+    row = figures.row_of(item.name) if is_scenario(item) else None
+    measured = lab.figures if lab else {}
+    if row is not None:
+        RUN.entries.append(figures.entry(item.name, lab.seed if lab else SEEDS[0], measured, report.outcome,
+                                         lab.seconds if lab else 0))
+        if MATRIX_JSON:  # after each, so that a run that is ended early leaves what it has
+            figures.write_json(MATRIX_JSON, RUN.entries)
+    if lab and (measured or row is not None):
+        seed = f" seed {lab.seed}" if len(SEEDS) > 1 else ""
+        name = (f"row {row:02d} " if row is not None else "") + figures.scenario_of(item.name).replace("_", " ") + seed
+        told = " ".join(f"{k}={v}" for k, v in measured.items())
+        RUN.lines.append(f"{name}: {report.outcome} {lab.seconds:.0f}s {told}".rstrip())
 
 
 def pytest_terminal_summary(terminalreporter):
     if RUN.lines:
         terminalreporter.section("scenarios")
         for line in sorted(RUN.lines):
+            terminalreporter.write_line(line)
+    if RUN.entries:
+        terminalreporter.section("failure matrix")
+        for line in figures.text_table(RUN.entries):
             terminalreporter.write_line(line)

@@ -1,4 +1,5 @@
 """The harness itself: a speaker that plays against plain sockets, the cutter, the verdicts."""
+import contextlib
 import socket
 import struct
 import threading
@@ -6,12 +7,13 @@ import time
 
 import pytest
 
-from harness import verdict, wire
+from harness import figures, verdict, wire
 from harness.bmpgen import Generator
 from harness.cluster import wait_for
 from harness.cutter import Cutter, KafkaCutter
 from harness.kafka_log import Header, Record
-from harness.verdict import number_of
+from harness.stage import Stage
+from harness.verdict import Owners, number_of
 
 
 class TcpSink:
@@ -440,3 +442,108 @@ def test_a_claim_by_the_same_node_is_no_switch():
     records = [record(0, 0, "run", "A", 1), record(0, 5, "run", "A", 2), record(0, 6, "run", "B", 3)]
     moved, again = verdict.switches(records, 1)
     assert moved == {"r": ("B", 5.0)} and again == {"r": ("A", 4.0)}
+
+
+def test_a_router_without_exactly_one_owner_is_wrong():
+    gates = {"one": ["A"], "two": ["A", "B"], "other": ["A"], "unnamed": ["B"]}
+    owners = Owners(gates, {"one": "A", "two": "A", "other": "B", "none": "A"})
+    names = ("one", "two", "none", "other", "unnamed")
+    assert owners.wrong(names) == {"two": "on A and B", "none": "nobody owns it", "other": "on A, Redis names B",
+                                   "unnamed": "on B, Redis names None"}
+    assert set(Owners(gates, None).wrong(names)) == {"two", "none"}
+
+
+@pytest.mark.scenario
+def test_an_owner_that_redis_does_not_name_and_rows_that_were_invisible_are_seen(lab):
+    """Real tools; what is wrong is put into Redis and into the database by hand."""
+    s = Stage(lab, routers=2, nodes=("A",)).settle(churn=False, seconds=0)
+    assert verdict.wrong_owners(s.cluster, s.generator) == {}
+
+    def claimed_by_nobody():
+        """Until the arbiter's next tick."""
+        with contextlib.closing(s.cluster.redis()) as r:
+            key = s.cluster.redis_key("own")
+            r.hset(key, mapping=dict.fromkeys(r.hkeys(key), "Z 1"))
+        return len(verdict.wrong_owners(s.cluster, s.generator, seconds=0)) == 2
+    wait_for("both routers have a wrong owner", 10, claimed_by_nobody)
+    verdict.wait_for_owners(s.cluster, s.generator)
+
+    database, steady = s.sink.database, s.generator.steady()
+    s.watch(every=0.02)
+    polls = s.watching.polls
+    wait_for("some polls", 5, lambda: s.watching.polls > polls + 5)
+    assert s.blanked() == []
+    # A peer of the first router is hidden for a moment: its rows, and no others, were invisible.
+    hidden = {key for key in steady if key[:2] == ("r00", "198.18.0.1")}
+    peer = "(SELECT peer_id FROM peers JOIN routers USING (router_id) WHERE routers.name = 'r00' AND addr = '198.18.0.1')"
+    database.sql(f"UPDATE peers SET up = false WHERE peer_id = {peer}")
+    polls = s.watching.polls
+    wait_for("some polls", 5, lambda: s.watching.polls > polls + 5)
+    database.sql(f"UPDATE peers SET up = true WHERE peer_id = {peer}")
+    assert hidden and set(s.blanked()) == hidden and s.blanked(hidden=["r00"]) == []
+    # What nobody saw stands in the history.
+    s.watch()
+    row = ("SELECT peer_id, prefix FROM rib_live JOIN peers USING (peer_id) JOIN routers USING (router_id) "
+           "WHERE routers.name = 'r01' LIMIT 1")
+    database.sql("INSERT INTO rib_log SELECT attr_id, ts, rx, origin_as, path_id, peer_id, epoch, view, true, replay, node_id, "
+                 f"prefix FROM rib_log WHERE (peer_id, prefix) IN ({row}) LIMIT 1")
+    assert len(s.blanked()) == 1
+    s.watch()
+    database.sql(f"INSERT INTO peer_event SELECT peer_id, 1, now(), now(), 2, '{{}}' FROM peers WHERE peer_id = {peer}")
+    assert set(s.blanked()) == hidden
+    # Routes that a script has touched may be invisible.
+    s.generator.peer_flap("r00", 0)
+    assert s.blanked() == []
+
+
+@pytest.mark.scenario
+def test_judging_fails_when_a_row_was_invisible_or_an_owner_is_wrong(lab):
+    s = Stage(lab, routers=1, nodes=("A",)).settle(churn=False, seconds=0)
+    s.judge(quiet=0.5)
+    assert {name: lab.figures[name] for name in ("lost", "wrong", "duplicates", "owners_wrong", "blanked")} == dict.fromkeys(
+        ("lost", "wrong", "duplicates", "owners_wrong", "blanked"), 0)
+    s.sink.database.sql("UPDATE peers SET up = false WHERE addr = '198.18.0.1'")
+    time.sleep(0.5)
+    s.sink.database.sql("UPDATE peers SET up = true WHERE addr = '198.18.0.1'")
+    with pytest.raises(AssertionError, match="20 rows were invisible"):
+        s.judge(quiet=0.5)
+    assert lab.figures["blanked"] == 20 and lab.figures["owners_wrong"] == 0
+    s.generator.stop("A")
+    with pytest.raises(AssertionError, match="nobody owns it"):
+        s.node("A").arbiter.kill()
+        s.judge(quiet=0.5, owners_within=0.5)
+    assert lab.figures["owners_wrong"] == 1
+
+
+# --- the table of a run ---
+def test_entries_fold_into_a_line_for_each_row():
+    def entry(test, seed, outcome="passed", **measured):
+        return figures.entry(test, seed, {"lost": 0, "wrong": 0, "duplicates": 0, "owners_wrong": 0, "blanked": 0, **measured},
+                             outcome, 30.04)
+    entries = [entry("test_07_a_node_dies[seed1]", 1, duplicates=40, switch_ms=2100),
+               entry("test_07_a_node_dies[seed2]", 2, duplicates=30, switch_ms=2700, lost=1, blanked=2),
+               figures.entry("test_07_a_node_dies[AB-seed3]", 3, {}, "failed", 1), entry("test_00_nothing[seed1-ABC]", 1),
+               entry("test_04_x", 1, "skipped")]
+    assert entries[0] == {"row": 7, "seed": 1, "lost": 0, "wrong": 0, "duplicates": 40, "owners_wrong": 0, "blanked": 0,
+                          "switch_ms": 2100, "scenario": "a_node_dies", "outcome": "passed", "seconds": 30.0}
+    assert [e["scenario"] for e in entries[2:4]] == ["a_node_dies[AB]", "nothing[ABC]"] and entries[2]["lost"] is None
+    assert [line.split() for line in figures.text_table(entries)] == [
+        ["row", "fault", "passed", "lost", "wrong", "duplicates", "owners_wrong", "blanked", "switch_ms"],
+        ["0", "none:", "churn", "1/1", "0", "0", "0", "0", "0", "-"],
+        ["4", "psql-sink", "killed", "0/0", "(1", "skipped)", "-", "-", "-", "-", "-", "-"],
+        ["7", "node", "dies", "2/3", "1", "0", "40", "0", "2", "2700"]]
+
+
+def test_a_run_is_published_between_the_marks_of_the_document(tmp_path):
+    matrix, document = tmp_path / "matrix.json", tmp_path / "matrix.md"
+    figures.write_json(matrix, [figures.entry("test_07_x", 3, {"lost": 0, "switch_ms": 2000}, "passed", 1)])
+    document.write_text(f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n")
+    for _ in range(2):
+        figures.publish(matrix, document)
+        text = document.read_text()
+        assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+        assert "seeds 3; 1 runs, 1 passed, 0 failed, 0 skipped" in text
+        assert "| 7 | node dies | 1/1 | 0 | - | - | - | - | 2000 |" in text
+    document.write_text("no place for it")
+    with pytest.raises(SystemExit, match="expected one line"):
+        figures.publish(matrix, document)

@@ -4,6 +4,7 @@ Every scenario of the matrix injects a fault into real processes, with silence r
 database with what the routers said (numbers lost, rows wrong), counts duplicates in Kafka, and looks who owns each router
 in the end.
 """
+import os
 import signal
 import time
 
@@ -16,11 +17,15 @@ from harness.stage import CRASH, HANG, MARGIN, PLANNED, RETAIN, Stage
 pytestmark = [pytest.mark.scenario, pytest.mark.loss]
 
 
+# A minute unless MINUTES says more.
+MINUTES = float(os.environ.get("MINUTES") or 1)
+
+
 @pytest.mark.parametrize("nodes", ["AB", pytest.param("ABC", marks=pytest.mark.long)])
-def test_00_nothing_happens_for_a_minute_of_churn(lab, nodes):
+def test_00_nothing_happens_in_churn(lab, nodes):
     s = Stage(lab, nodes=tuple(nodes)).settle()
     s.fault()
-    time.sleep(60)
+    time.sleep(60 * MINUTES)
     s.silence()
     v = s.judge()
     assert v.duplicates == 0 and v.fenced == 0
@@ -183,6 +188,7 @@ def test_07_a_node_dies_while_the_other_is_in_its_initial_dump(lab):
     wait_for("A's dumps end", 20, lambda: s.synced(["A"]), every=0.2)
     s.generator.churn(s.rate)
     time.sleep(4)
+    s.watch()
     s.generator.configure("B", dump_rate=15)
     s.generator.start("B")
     time.sleep(1.5)
@@ -257,8 +263,10 @@ def test_19_rolling_restart_of_both_nodes(lab, churn):
         wait_for("the others' first records", 3, lambda mine=mine: set(s.moved()) >= set(mine))
         moved = s.moved()
         assert set(moved) == set(mine) and {n for n, _ in moved.values()} == {other}, moved
-        lab.note(f"switch_ms={max(t for _, t in moved.values()) * 1000:.0f}")
-        assert max(t for _, t in moved.values()) <= PLANNED
+        slowest = max(seconds for _, seconds in moved.values())
+        s.took(slowest)
+        lab.note(f"switch_ms={slowest * 1000:.0f}")
+        assert slowest <= PLANNED
         assert s.node(name).terminate() == [0, 0, 0]
         s.node(name).start()
         if name == "A":
@@ -272,7 +280,7 @@ def test_19_rolling_restart_of_both_nodes(lab, churn):
 
 @pytest.mark.long
 def test_20_both_nodes_are_killed_together(lab):
-    """The history has a gap; the dumps make the state right."""
+    """The history has a gap; the dumps make the state right, and nothing is hidden meanwhile."""
     s = Stage(lab).settle()
     for node in s.cluster.nodes.values():
         node.kill()
@@ -280,7 +288,7 @@ def test_20_both_nodes_are_killed_together(lab):
     s.silence()
     s.cluster.heal()
     wait_for("dumps end", 30, s.synced, every=0.2)
-    s.judge_state(quiet=5)
+    s.judge(lost=None, quiet=5)
 
 
 def test_22_the_successor_dies_during_its_replay(lab):

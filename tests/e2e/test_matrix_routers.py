@@ -1,5 +1,4 @@
 """Rows of the failure matrix: links, routers that come and go, their clocks and their habits."""
-import threading
 import time
 
 import pytest
@@ -49,7 +48,7 @@ def test_10_both_links_of_a_router_are_down(lab, given_up):
         wait_for("its rows are gone", 15, lambda: not rows())
     for name in s.names:
         s.generator.start(name, [victim])
-    s.judge()
+    s.judge(hidden=[victim] if given_up else ())
     assert len(s.kinds("down")) == (s.cluster.partitions if given_up else 0)
     assert stale() == 0
 
@@ -86,55 +85,14 @@ def test_30_a_router_dials_again_within_200_ms(lab):
     assert not s.kinds("down")
 
 
-class Watch(threading.Thread):
-    """Polls rib_live all the time; remembers rows that were missing at any time."""
-
-    def __init__(self, database, keys):
-        super().__init__(daemon=True)
-        self._connection = database.connect()
-        self.keys, self.vanished, self.polls = set(keys), {}, 0
-        self._ended = threading.Event()
-        self.error = None
-
-    def run(self):
-        try:
-            with self._connection.cursor() as cursor:
-                while not self._ended.is_set():
-                    cursor.execute(verdict.RIB_LIVE)
-                    there = {row[:4] for row in cursor.fetchall()}
-                    self.polls += 1
-                    for key in self.keys - there:
-                        self.vanished.setdefault(key, self.polls)
-                    self._ended.wait(0.02)
-        except Exception as e:  # noqa: BLE001 - reported by the test
-            self.error = e
-
-    def stop(self):
-        self._ended.set()
-        self.join(10)
-        self._connection.close()
-        if self.error:
-            raise self.error
-
-
 def test_31_a_router_reboots_with_one_peer_removed(lab):
     s = Stage(lab).settle()
     routers = s.of("A")[:3]
-    removed = 0
-    # Rows that stay as they are: of the other peers and of the other routers, apart from the churn.
-    by_name = {router.name: router for router in s.generator.routers}
-    stable = {(r, peer, view, prefix) for (r, peer, view, prefix) in s.generator.expected()
-              if prefix not in [s.generator.prefix(by_name[r], k) for k in s.generator.churn_prefixes]
-              and not (r in routers and peer == by_name[r].peers[removed].ip)}
     verdict.wait_until_quiet(s.silence().cluster, [s.sink], 1)
-    watch = Watch(s.sink.database, stable)
-    watch.start()
-    s.fault(lambda: s.generator.reboot(routers, remove_peer=removed))
-    v = s.judge(quiet=5)
-    watch.stop()
-    lab.note(f"polls={watch.polls} stable_rows={len(stable)}")
-    assert watch.polls > 20 and not watch.vanished, sorted(watch.vanished)[:5]
-    assert v.wrong == [] and not s.kinds("down")
+    s.watch(every=0.02)
+    s.fault(lambda: s.generator.reboot(routers, remove_peer=0))
+    s.judge(quiet=5)
+    assert s.watching.polls > 20 and not s.kinds("down")
     gone = s.sink.database.one("SELECT count(*) FROM rib_live l JOIN peers p USING (peer_id) JOIN routers r USING (router_id) "
                                "WHERE r.name = ANY(%s) AND family(p.addr) = 4", list(routers))
     assert gone == 0

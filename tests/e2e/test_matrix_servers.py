@@ -74,7 +74,7 @@ def test_12_redis_dies_and_comes_back_empty(lab):
     verdict.wait_for_owners(s.cluster, s.generator, seconds=20)
     v = s.judge(quiet=5)
     after = {r: e for r, (_n, e) in s.cluster.owners().items()}
-    assert after.keys() == before.keys() and all(after[r] > before[r] for r in before), "epochs must rise"
+    assert before and after.keys() == before.keys() and all(after[r] > before[r] for r in before), "epochs must rise"
     # Both sent everything for the length of the outage.
     lab.note(f"duplicates={v.duplicates}")
     solo = [r for r in s.records() if r.header.solo]

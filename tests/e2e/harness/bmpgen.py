@@ -220,6 +220,7 @@ class Router:
         self.sessions = {}
         self.clock = "now"  # now, zero, past (an hour behind)
         self.withdrawals = defaultdict(int)  # key -> withdrawals of a present route that every session was told
+        self.touched = None  # keys that have changed since the RIB was filled
 
     def stamp(self):
         return {"now": time.time(), "zero": 0, "past": time.time() - 3600}[self.clock]
@@ -232,6 +233,7 @@ class Router:
         for view in self.views[n]:
             key = (n, view, prefix)
             self.rib[key] = self.generator.attributes(self, key)
+            self._touch(key)
             self._tell(key)
 
     def withdraw(self, n, prefix):
@@ -239,10 +241,15 @@ class Router:
             key = (n, view, prefix)
             if self.rib.pop(key, None) is None:
                 continue
+            self._touch(key)
             up = [s for s in self.sessions.values() if s.up]
             if up and not any(s.coalesce or s.walking is not None for s in up):
                 self.withdrawals[key] += 1
             self._tell(key)
+
+    def _touch(self, key):
+        if self.touched is not None:
+            self.touched.add(key)
 
     def _tell(self, key):
         for session in self.sessions.values():
@@ -288,6 +295,7 @@ class Generator:
                     router.announce(n, self.prefix(router, k))
                 for k in range(churn):
                     router.announce(n, self.prefix(router, table + k))
+            router.touched = set()
         self.churn_prefixes = [table + k for k in range(churn)]
         self.table_prefixes = list(range(table))
 
@@ -449,6 +457,7 @@ class Generator:
 
         def flapping():
             keys = [k for k in router.rib if k[0] == n]
+            router.touched.update(keys)
             router.send_all(wire.peer_down(router.peers[n], router.stamp()))
             router.send_all(wire.peer_up(router.peers[n], router.stamp(), local_asn=router.asn))
             for prefix in sorted({k[2] for k in keys}):
@@ -465,6 +474,7 @@ class Generator:
                     router.present = [n for n in router.present if n != remove_peer]
                     for key in [k for k in router.rib if k[0] == remove_peer]:
                         del router.rib[key]
+                        router.touched.add(key)
         reactor().call(rebooting)
 
     def close(self):
@@ -482,6 +492,13 @@ class Generator:
         def copying():
             return {(r.name, r.peers[n].ip, view, prefix): a for r in self.routers for (n, view, prefix), a in r.rib.items()}
         return reactor().call(copying)
+
+    def steady(self):
+        """(router, peer, view, prefix) of the routes that are as they were filled in, apart from those that churn touches."""
+        def collecting():
+            return {(r.name, r.peers[n].ip, view, prefix) for r in self.routers for (n, view, prefix) in r.rib
+                    if (n, view, prefix) not in r.touched and prefix not in {self.prefix(r, k) for k in self.churn_prefixes}}
+        return reactor().call(collecting)
 
     def carried(self, doomed=(), since=0.0):
         """Numbers that must be in the history: written on a session that lived on for a while (or still lives), and not

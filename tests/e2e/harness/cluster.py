@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import secrets
 import shutil
@@ -348,7 +349,7 @@ class Cluster:
 
     def redis_key(self, what):
         """`own`, `nodes` or `node:NAME`; the cluster's part holds its name and its number."""
-        return f"bmpha:{self.name}:0:{what}"
+        return f"bmpha:{{{self.name}-0}}:{what}"
 
     def owners(self):
         """router hash -> (node, epoch) as Redis has them."""
@@ -363,7 +364,7 @@ class Cluster:
         with contextlib.suppress(Exception):
             if self.redis_url:
                 with contextlib.closing(self.redis()) as r:
-                    keys = list(r.scan_iter(f"bmpha:{self.name}:*"))
+                    keys = list(r.scan_iter(f"bmpha:{{{self.name}-*"))
                     if keys:
                         r.delete(*keys)
         if self.lab.servers.broker != "embedded":
@@ -454,8 +455,9 @@ class PrivateRedis:
 class Lab:
     """Everything that one test uses, in a directory of its own; close() leaves nothing."""
 
-    def __init__(self, servers, name="lab"):
-        self.servers, self.name = servers, name
+    def __init__(self, servers, name="lab", seed=1):
+        self.servers, self.name, self.seed = servers, name, seed
+        self.dice = random.Random(f"{name} {seed}")
         self.directory = Path(tempfile.mkdtemp(prefix="bmpha-", dir="/tmp"))
         self.clusters, self.notes = [], []
         self.figures = {}  # what was measured, for the summary
@@ -502,7 +504,7 @@ class Lab:
         return cutter
 
     def generator(self, routers, nodes, **settings):
-        generator = Generator(routers, nodes, **settings)
+        generator = Generator(routers, nodes, **{"seed": self.seed, **settings})
         self._closing.callback(generator.close)
         return generator
 

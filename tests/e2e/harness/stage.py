@@ -3,6 +3,7 @@ import time
 
 from . import verdict
 from .cluster import MUTABLE_BIN, ROUTERS, wait_for
+from .watch import Watch
 
 # docs/protocol.md A.7, in seconds.
 CRASH, PLANNED, HANG = 2.9, 1.5, 2.9
@@ -29,6 +30,7 @@ class Stage:
         first = {r.name: self.names[i % 2 if split and len(self.names) > 1 else 0]
                  for i, r in enumerate(self.generator.routers)}
         self.home = first
+        self.watching = None
         self.fault_at = self.fault_wall = 0.0
 
     def node(self, name):
@@ -65,7 +67,36 @@ class Stage:
             self.generator.churn(self.rate)
         time.sleep(seconds)
         verdict.wait_for_owners(self.cluster, self.generator, self.home)
+        if self.sink and self.watching is None:
+            self.watch()
+        return self.jitter()
+
+    def jitter(self, most=1.0):
+        """A wait that the seed decides, so that a fault meets ticks and heartbeats at any phase."""
+        time.sleep(self.lab.dice.uniform(0, most))
         return self
+
+    def watch(self, every=0.1):
+        """From now on no row may be invisible that no script has touched."""
+        wait_for("untouched rows are stored", 60, self._steady_are_stored, every=0.2)
+        if self.watching:
+            self.watching.end()
+        self.watching = Watch(self.sink.database, self.generator.steady(), every)
+        self.lab.at_end(self.watching.end)
+        return self
+
+    def _steady_are_stored(self):
+        database = self.sink.database
+        return database.has("ingest_offset") and self.generator.steady() <= verdict.rib_live(database).keys()
+
+    def blanked(self, hidden=()):
+        """Rows that nobody has touched and that were invisible at any time of the watch; `hidden`: routers that had to hide."""
+        if self.watching is None:
+            return None
+        rows = {k for k in self.watching.missing() & self.generator.steady() if k[0] not in hidden}
+        self.lab.note(f"watched rows={len(self.watching.keys)} polls={self.watching.polls} "
+                      f"longest_gap_ms={self.watching.longest_gap * 1000:.0f} blanked={len(rows)}")
+        return sorted(rows)
 
     def fault(self, act=None):
         """Notes the time and acts."""
@@ -88,11 +119,18 @@ class Stage:
         end = self.fault_at if end is None else end
         return self.generator.made_between(end - span, end, routers) * 3 // 2 + 5
 
-    def judge(self, lost=0, wrong=0, doomed=(), sink=None, **more):
-        """Judges and asserts the two figures that must be right everywhere."""
+    def judge(self, lost=0, wrong=0, doomed=(), sink=None, hidden=(), owners_within=15, **more):
+        """Judges and asserts the figures that must be right everywhere. `lost` is None where the history may have a gap;
+        `hidden` are routers whose rows had to vanish."""
         v = verdict.judge(self.cluster, self.generator, sink or self.sink, doomed, **more)
+        owners_wrong = verdict.wrong_owners(self.cluster, self.generator, owners_within)
+        blanked = self.blanked(hidden)
+        self.lab.figures.update(owners_wrong=len(owners_wrong), blanked=None if blanked is None else len(blanked))
         self.nothing_ended()
-        assert len(v.lost) == lost and v.lost_withdrawals == 0 and len(v.wrong) == wrong, (v.text(), *v.sample)
+        assert len(v.wrong) == wrong, (v.text(), *v.sample)
+        assert lost is None or (len(v.lost) == lost and v.lost_withdrawals == 0), (v.text(), *v.sample)
+        assert not owners_wrong, owners_wrong
+        assert not blanked, f"{len(blanked)} rows were invisible: {blanked[:5]}"
         self.owners = verdict.wait_for_owners(self.cluster, self.generator)
         return v
 
@@ -140,10 +178,14 @@ class Stage:
         nodes = {node for node, _ in moved.values()}
         assert nodes <= ({to} if isinstance(to, str) else set(to)), moved
         slowest = max((seconds for _, seconds in moved.values()), default=0.0)
-        self.lab.figures["switch_ms"] = max(round(slowest * 1000), self.lab.figures.get("switch_ms", 0))
+        self.took(slowest)
         self.lab.note(f"switch_ms={slowest * 1000:.0f} routers={len(moved)} limit_ms={limit * 1000:.0f}")
         assert slowest <= limit, moved
         return slowest
+
+    def took(self, seconds):
+        """Notes the time of a switch; the slowest counts."""
+        self.lab.figures["switch_ms"] = max(round(seconds * 1000), self.lab.figures.get("switch_ms") or 0)
 
     def moved(self, after=None):
         """Routers that another node has claimed since the fault: name -> (node, seconds)."""

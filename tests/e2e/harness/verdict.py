@@ -1,7 +1,10 @@
 """Judgement: what the speaker sent against what stands in Kafka, in the database and in Redis."""
+import contextlib
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+
+import redis
 
 from . import kafka_log
 from .bmpgen import NUMBER_ADMIN
@@ -86,7 +89,6 @@ class Verdict:
     duplicates: int = 0
     sent: int = 0
     rows: int = 0
-    owners: dict = field(default_factory=dict)
     fenced: int = 0
     sample: list = field(default_factory=list)
 
@@ -182,26 +184,65 @@ def switches(records, after):
     return moved, again
 
 
-def wait_for_owners(cluster, generator, wanted=None, seconds=15, collector=True):
+@dataclass
+class Owners:
+    """Who owns what: per router name the nodes whose gate is not standby for it, and the node that Redis names."""
+
+    gates: dict = field(default_factory=dict)
+    store: dict = field(default_factory=dict)
+
+    def wrong(self, names):
+        """Routers that have not exactly one owner: name -> what is wrong. Without a Redis the gates alone count."""
+        found = {}
+        for name in names:
+            gates = self.gates.get(name, [])
+            if len(gates) != 1:
+                found[name] = f"on {' and '.join(gates)}" if gates else "nobody owns it"
+            elif self.store is not None and self.store.get(name) != gates[0]:
+                found[name] = f"on {gates[0]}, Redis names {self.store.get(name)}"
+        return found
+
+
+def owners(cluster):
+    """Asks all gates and Redis."""
+    found, names = Owners(), {}
+    for node in cluster.nodes.values():
+        if not node.gate.answers() or not node.arbiter.answers():
+            continue  # a gate without an arbiter keeps its role but may not send
+        for router in node.gate.state()["routers"]:
+            names[router["router"]] = router["name"]
+            if router["role"] != "standby":
+                found.gates.setdefault(router["name"], []).append(node.name)
+    if not cluster.redis_url:
+        found.store = None
+        return found
+    with contextlib.suppress(redis.RedisError):  # no answer: nobody is named
+        found.store = {names[r]: node for r, (node, _epoch) in cluster.owners().items() if r in names}
+    return found
+
+
+def wrong_owners(cluster, generator, seconds=15):
+    """Routers without exactly one owner, once that has not changed for the better within the time: name -> what is wrong."""
+    deadline = time.monotonic() + seconds
+    while True:
+        wrong = owners(cluster).wrong([r.name for r in generator.routers])
+        if not wrong or time.monotonic() > deadline:
+            return wrong
+        time.sleep(0.1)
+
+
+def wait_for_owners(cluster, generator, wanted=None, seconds=15):
     """Waits until every router has exactly one active gate, which is the owner in Redis; `wanted`: router name -> node.
     Returns router name -> node."""
     last = ["not asked yet"]
 
     def look():
-        owners, problems = {}, []
-        for node in cluster.nodes.values():
-            if not node.gate.answers() or not node.arbiter.answers():
-                continue  # a gate without an arbiter keeps its role but may not send
-            for router in node.gate.state()["routers"]:
-                if router["role"] != "standby":
-                    if router["name"] in owners:
-                        problems.append(f"{router['name']} on two nodes")
-                    owners[router["name"]] = node.name
-        names = {r.name for r in generator.routers}
-        missing = names - owners.keys()
-        different = {n: owners.get(n) for n, w in (wanted or {}).items() if owners.get(n) != w}
-        last[0] = f"problems {problems}, nobody owns {sorted(missing)}, not as wanted: {different}"
-        return owners if not problems and not missing and not different else None
+        now = owners(cluster)
+        names = [r.name for r in generator.routers]
+        wrong = now.wrong(names)
+        different = {n: now.gates.get(n) for n, w in (wanted or {}).items() if now.gates.get(n) != [w]}
+        last[0] = f"{wrong}, not as wanted: {different}"
+        return {n: now.gates[n][0] for n in names} if not wrong and not different else None
     try:
         return wait_for("owners", seconds, look, every=0.1)
     except AssertionError:
