@@ -40,6 +40,7 @@ class Watch(threading.Thread):
         assert self.keys == set(keys), f"not visible at the start: {sorted(set(keys) - self.keys)[:5]}"
         self._history = self._hidden_in_history()
         self._connection = self._connect()
+        self._look()
         self.start()
 
     def _connect(self):
@@ -92,7 +93,6 @@ class Watch(threading.Thread):
         """Keys of watched rows that were missing at any time so far. The watch goes on."""
         if self._error:
             raise self._error
-        assert self.polls > 0, "nobody looked"
         now = self._hidden_in_history()
         hidden = {key for key, count in now.items() if count > self._history.get(key, 0)}
         return self._missing | {key for key in self.keys if key in hidden or key[:2] in hidden}
