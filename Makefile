@@ -39,7 +39,7 @@ OUT := build/$(BUILD)
 # Libraries, once per program.
 PKGS_common := libzmq cppzmq spdlog fmt
 PKGS_bmp-recv := $(PKGS_common) libxxhash libcrypto
-PKGS_ha-arbiter := $(PKGS_common) hiredis
+PKGS_ha-arbiter := $(PKGS_common) hiredis libssl libcrypto
 PKGS_kafka-gate := $(PKGS_common) rdkafka
 PKGS_psql-sink := $(PKGS_common) rdkafka libpq
 PKGS_all := $(sort $(foreach t,$(TOOLS),$(PKGS_$(t))))

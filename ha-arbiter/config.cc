@@ -12,6 +12,25 @@ std::string check_url(const std::string& text) {
   const auto address = parse_redis_url(text);
   return address ? std::string() : address.error();
 }
+// Files are loaded here, so that --check finds what is wrong with them.
+std::string check_redis(const Config& c) {
+  const auto address = parse_redis_url(c.redis_url);
+  if (!address || c.standalone) return {};
+  if (!c.redis_user.empty() && c.redis_password.empty() && address.value().password.empty())
+    return "key redis-user: needs redis-password";
+  if (!c.sentinel_user.empty() && c.sentinel_password.empty()) return "key sentinel-user: needs sentinel-password";
+  if (!address.value().by_sentinel() && !c.sentinel_password.empty())
+    return "key sentinel-password: redis-url names no Sentinels";
+  const TlsSettings& t = c.redis_tls;
+  if (!address.value().tls) {
+    const bool any = !t.ca.empty() || !t.cert.empty() || !t.key.empty() || !t.name.empty();
+    return any ? "key redis-ca, redis-cert, redis-key, redis-tls-name: redis-url is without TLS HINT: rediss://" : "";
+  }
+  if (t.cert.empty() != t.key.empty()) return "key redis-cert, redis-key: one needs the other";
+  const auto loaded = TlsContext::load(t);
+  return loaded ? std::string() : loaded.error();
+}
+
 std::string check_path(const std::string& text) { return text.empty() ? "expected a path" : ""; }
 
 }  // namespace
@@ -40,8 +59,18 @@ void add_options(Options& o, Config& c) {
   o.text("node-name", &c.node, "name of this node, unique in the cluster", check_node_name);
   o.text("cluster-name", &c.cluster_name, "name of the cluster", check_node_name);
   o.number("cluster-id", &c.cluster_id, "number of the cluster", 0, UINT32_MAX);
-  o.text("redis-url", &c.redis_url, "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH[?db=N]", check_url);
+  o.text("redis-url", &c.redis_url,
+         "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss://... (TLS), unix:///PATH[?db=N], "
+         "sentinel://HOST[:PORT],.../MASTER[/DB] or rediss+sentinel://...",
+         check_url);
+  o.text("redis-user", &c.redis_user, "user for Redis (ACL), in place of one in redis-url");
   o.secret("redis-password", &c.redis_password, "password for Redis, in place of one in redis-url");
+  o.text("redis-ca", &c.redis_tls.ca, "TLS: file or directory of the authorities to believe; empty: the system's");
+  o.text("redis-cert", &c.redis_tls.cert, "TLS: this node's certificate");
+  o.text("redis-key", &c.redis_tls.key, "TLS: the key of redis-cert");
+  o.text("redis-tls-name", &c.redis_tls.name, "TLS: the name that certificates must have, in place of the host");
+  o.text("sentinel-user", &c.sentinel_user, "user for the Sentinels themselves");
+  o.secret("sentinel-password", &c.sentinel_password, "password for the Sentinels themselves");
   o.flag("standalone", &c.standalone, "single node without Redis: every router is active");
   o.text("status-socket", &c.status_socket, "where kafka-gate publishes its state", check_endpoint);
   o.text("roles-socket", &c.roles_socket, "where the roles are published", check_endpoint);
@@ -61,6 +90,7 @@ void add_options(Options& o, Config& c) {
              Millis{1000}, kDay);
   o.reloadable({"router-stale-delay", "router-down-delay", "stall-timeout", "dump-file"});
   o.cross_check([&c] { return check_timing(c); });
+  o.cross_check([&c] { return check_redis(c); });
 }
 
 DeciderSettings decider_settings(const Config& c, std::uint64_t inc) {
@@ -82,7 +112,11 @@ DeciderSettings decider_settings(const Config& c, std::uint64_t inc) {
 RedisSettings redis_settings(const Config& c) {
   RedisSettings s;
   if (auto address = parse_redis_url(c.redis_url)) s.address = address.value();
+  if (!c.redis_user.empty()) s.address.user = c.redis_user;
   if (!c.redis_password.empty()) s.address.password = c.redis_password;
+  s.tls = c.redis_tls;
+  s.sentinel_user = c.sentinel_user;
+  s.sentinel_password = c.sentinel_password;
   s.cluster_name = c.cluster_name;
   s.cluster_id = c.cluster_id;
   s.node = c.node;

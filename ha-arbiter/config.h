@@ -16,7 +16,11 @@ struct Config {
   std::string cluster_name = "default";
   std::uint64_t cluster_id = 0;
   std::string redis_url = "redis://127.0.0.1:6379";
+  std::string redis_user;
   std::string redis_password;
+  TlsSettings redis_tls;
+  std::string sentinel_user;
+  std::string sentinel_password;
   bool standalone = false;
   std::string status_socket = "ipc:///run/bmp-ha/status.sock";
   std::string roles_socket = "ipc:///run/bmp-ha/roles.sock";

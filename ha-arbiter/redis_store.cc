@@ -1,178 +1,53 @@
-// One request is a command with its arguments and a function that takes the reply. Only one connection exists at a
-// time; a connection that is given up is detached first, so that its late callbacks find nobody.
+// One request at a time: a command with its arguments and a function that takes the reply.
 #include "ha-arbiter/redis_store.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <hiredis/async.h>
-#include <hiredis/hiredis.h>
-#include <netdb.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <map>
-#include <mutex>
-#include <optional>
-#include <thread>
+#include <string_view>
 
 #include "common/backoff.h"
+#include "ha-arbiter/redis_scripts.h"
 
 namespace bmpha::arbiter {
 namespace {
 
-// Stores the blob, reads everybody's, the owners and Redis' own time, atomically. A blob that comes late is not
-// stored: its ages would look younger than they are. Ids are data, never patterns.
-constexpr const char* kTickScript = R"lua(
--- KEYS: owners, known ids, own node key. ARGV: id, blob or '', ttl_ms, prefix of node keys, made_ms or 0, late_ms
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local text = string.format('%.0f', now)
-local made = tonumber(ARGV[5])
-if made > 0 and math.abs(now - made) > tonumber(ARGV[6]) then return {1, text} end
-local before = redis.call('GET', KEYS[3]) or ''
-if ARGV[2] ~= '' then
-  redis.call('SET', KEYS[3], text .. ' ' .. ARGV[2], 'PX', ARGV[3])
-  redis.call('ZADD', KEYS[2], text, ARGV[1])
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - 86400000))
-end
-local nodes = {}
-for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, 1023)) do
-  nodes[#nodes + 1] = id
-  nodes[#nodes + 1] = redis.call('GET', ARGV[4] .. id) or ''
-end
-return {0, text, before, nodes, redis.call('HGETALL', KEYS[1])}
-)lua";
-
-// Takes routers whose owner is still the value that was read, and shows it in the blob in the same step, so that nobody
-// can read the new owner beside the old role.
-constexpr const char* kClaimScript = R"lua(
--- KEYS: owners, own node key. ARGV: ttl_ms, made_ms or 0, late_ms, head, tail, then per router: id, expected value or
--- '', new value, line if won, line if lost
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local text = string.format('%.0f', now)
-local made = tonumber(ARGV[2])
-if made > 0 and math.abs(now - made) > tonumber(ARGV[3]) then return {1, text} end
-local won = {}
-local blob = {ARGV[4]}
-for i = 6, #ARGV, 5 do
-  if (redis.call('HGET', KEYS[1], ARGV[i]) or '') == ARGV[i + 1] then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
-    won[#won + 1] = 1
-    blob[#blob + 1] = ARGV[i + 3]
-  else
-    won[#won + 1] = 0
-    blob[#blob + 1] = ARGV[i + 4]
-  end
-end
-blob[#blob + 1] = ARGV[5]
-redis.call('SET', KEYS[2], text .. ' ' .. table.concat(blob), 'PX', ARGV[1])
-return {0, text, won}
-)lua";
-
-// KEYS: owners. ARGV: router and expected value, in turns.
-constexpr const char* kForgetScript = R"lua(
-for i = 1, #ARGV, 2 do
-  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
-end
-return 1
-)lua";
-
 using Arguments = std::vector<std::string>;
 
-std::string text_of(const redisReply* r) {
-  return r != nullptr && r->str != nullptr ? std::string(r->str, static_cast<std::size_t>(r->len)) : std::string();
-}
-bool is_text(const redisReply* r) { return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS; }
-const redisReply* element(const redisReply* r, std::size_t n) {
-  return r->type == REDIS_REPLY_ARRAY && n < r->elements ? r->element[n] : nullptr;
-}
-
-bool to_ms(const redisReply* r, std::int64_t& out) {
-  if (r == nullptr || !is_text(r)) return false;
-  const std::string text = text_of(r);
-  if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) return false;
-  out = std::strtoll(text.c_str(), nullptr, 10);
-  return true;
+RedisLinkSettings link_settings(const RedisSettings& s) {
+  RedisLinkSettings l;
+  l.address = s.address;
+  l.tls = s.tls;
+  l.sentinel_user = s.sentinel_user;
+  l.sentinel_password = s.sentinel_password;
+  l.timeout = s.timeout;
+  if (s.lookup) l.lookup = s.lookup;
+  return l;
 }
 
-bool to_pairs(const redisReply* r, std::vector<std::pair<std::string, std::string>>& out) {
-  if (r == nullptr || r->type != REDIS_REPLY_ARRAY || r->elements % 2 != 0) return false;
-  for (std::size_t n = 0; n < r->elements; n += 2) {
-    if (!is_text(r->element[n]) || !is_text(r->element[n + 1])) return false;
-    out.emplace_back(text_of(r->element[n]), text_of(r->element[n + 1]));
-  }
-  return true;
+// What can be done about an error reply of Redis.
+std::string with_hint(const std::string& error) {
+  struct Hint {
+    const char* prefix;
+    const char* text;
+  };
+  constexpr Hint kHints[] = {
+      {"NOAUTH", "redis-password is missing"},
+      {"WRONGPASS", "redis-user or redis-password is not what Redis knows"},
+      {"NOPERM", "the user needs the commands and keys that docs/operations.md lists"},
+      {"ERR The user executing the script can't run", "the user needs the commands that docs/operations.md lists"},
+      {"READONLY", "this server is a replica; name the master, or its Sentinels (sentinel://)"},
+      {"OOM", "raise maxmemory of Redis; what is kept there is small"},
+      {"MISCONF", "Redis cannot write its snapshot; nothing of ours needs one (save \"\")"},
+      {"NOREPLICAS", "the master lacks the replicas of its min-replicas-to-write; it may have been replaced"},
+      {"MOVED", "a Redis Cluster is not supported; use one server, or Sentinels"},
+      {"CLUSTERDOWN", "a Redis Cluster is not supported; use one server, or Sentinels"},
+      {"DENIED", "Redis is in protected mode; give it a password or a bind address"},
+  };
+  for (const Hint& h : kHints)
+    if (error.starts_with(h.prefix)) return fmt::format("{} HINT: {}", error, h.text);
+  return error;
 }
-
-// The first two elements of both scripts' answers. False: not of that form.
-bool to_head(const redisReply* r, bool& late, std::int64_t& redis_ms) {
-  const redisReply* first = element(r, 0);
-  if (first == nullptr || first->type != REDIS_REPLY_INTEGER || !to_ms(element(r, 1), redis_ms)) return false;
-  late = first->integer != 0;
-  return true;
-}
-
-Result<TickReply> read_tick(const redisReply* r) {
-  using R = Result<TickReply>;
-  TickReply reply;
-  if (!to_head(r, reply.late, reply.redis_ms)) return R::failure("answer of the tick script has another form");
-  if (reply.late) return reply;
-  const redisReply* before = element(r, 2);
-  if (before == nullptr || !is_text(before) || !to_pairs(element(r, 3), reply.nodes) ||
-      !to_pairs(element(r, 4), reply.owners))
-    return R::failure("answer of the tick script has another form");
-  reply.before = text_of(before);
-  return reply;
-}
-
-Result<ClaimReply> read_claim(const redisReply* r, std::size_t items) {
-  using R = Result<ClaimReply>;
-  ClaimReply reply;
-  if (!to_head(r, reply.late, reply.redis_ms)) return R::failure("answer of the claim script has another form");
-  if (reply.late) return reply;
-  const redisReply* won = element(r, 2);
-  if (won == nullptr || won->type != REDIS_REPLY_ARRAY || won->elements != items)
-    return R::failure("answer of the claim script has another form");
-  for (std::size_t n = 0; n < items; ++n) reply.won.push_back(won->element[n]->integer == 1);
-  return reply;
-}
-
-bool is_numeric(const std::string& host) {
-  unsigned char buffer[sizeof(in6_addr)];
-  return inet_pton(AF_INET, host.c_str(), buffer) == 1 || inet_pton(AF_INET6, host.c_str(), buffer) == 1;
-}
-
-// One name lookup on a thread of its own; the eventfd tells the loop.
-struct Lookup {
-  std::mutex mutex;
-  std::string address;  // empty: failed
-  std::string error;
-  int event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  Lookup() = default;
-  Lookup(const Lookup&) = delete;
-  Lookup& operator=(const Lookup&) = delete;
-  ~Lookup() { close(event_fd); }
-
-  void work(const std::string& host) {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* list = nullptr;
-    const int code = getaddrinfo(host.c_str(), nullptr, &hints, &list);
-    char text[NI_MAXHOST] = "";
-    if (code == 0 && list != nullptr)
-      getnameinfo(list->ai_addr, list->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
-    if (list != nullptr) freeaddrinfo(list);
-    {
-      const std::lock_guard lock(mutex);
-      address = text;
-      if (address.empty()) error = fmt::format("cannot resolve {}: {}", host, gai_strerror(code));
-    }
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t n = write(event_fd, &one, sizeof one);
-  }
-};
 
 }  // namespace
 
@@ -181,50 +56,26 @@ RedisKeys redis_keys(const std::string& cluster_name, std::uint64_t cluster_id, 
   return {base + "own", base + "nodes", base + "node:" + node, base + "node:"};
 }
 
-// A connection outlives its store's interest: `store` is cleared when it is given up.
-struct Connection : std::enable_shared_from_this<Connection> {
-  EventLoop* loop = nullptr;
-  RedisStore::Impl* store = nullptr;
-  redisAsyncContext* context = nullptr;
-  int fd = -1;
-  std::uint32_t events = 0;
-
-  void want(std::uint32_t bits, bool on) {
-    events = on ? events | bits : events & ~bits;
-    if (context == nullptr) return;
-    loop->watch(fd, events, [self = shared_from_this()](std::uint32_t ready) { self->ready(ready); });
-  }
-  void ready(std::uint32_t bits) {
-    const bool broken = (bits & (EPOLLERR | EPOLLHUP)) != 0;
-    if (context != nullptr && ((bits & EPOLLIN) != 0 || broken)) redisAsyncHandleRead(context);
-    if (context != nullptr && ((bits & EPOLLOUT) != 0 || (broken && (events & EPOLLOUT) != 0)))
-      redisAsyncHandleWrite(context);
-  }
-  void cleanup() {
-    const std::shared_ptr<Connection> self = shared_from_this();  // the loop's callback may be the last owner
-    loop->unwatch(fd);
-    context = nullptr;
-  }
-};
-
 struct RedisStore::Impl {
   Impl(EventLoop& l, RedisSettings s)
-      : loop(l), settings(std::move(s)), keys(redis_keys(settings.cluster_name, settings.cluster_id, settings.node)) {}
+      : loop(l),
+        settings(std::move(s)),
+        keys(redis_keys(settings.cluster_name, settings.cluster_id, settings.node)),
+        link(
+            l, link_settings(settings), [this] { link_up(); }, [this](const std::string& why) { failed(why); }) {}
   ~Impl() {
-    close_connection();
-    if (lookup) loop.unwatch(lookup->event_fd);
     if (deadline != 0) loop.cancel(deadline);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  using Take = std::function<Status(const redisReply*)>;  // an error: the reply is of no use
+  using Take = std::function<Status(const RedisReply&)>;  // an error: the reply is of no use
   using Fail = std::function<void(const std::string&)>;
 
   // The request under way.
   std::uint64_t number = 0;  // counts requests; answers to others are ignored
   bool busy = false;
-  BootTime sent;
+  BootTime started;
   const char* script = nullptr;
   Arguments arguments;  // after EVALSHA and its hash
   bool by_hash = false;
@@ -235,186 +86,72 @@ struct RedisStore::Impl {
   EventLoop& loop;
   RedisSettings settings;
   RedisKeys keys;
-  std::shared_ptr<Connection> connection;
+  RedisLink link;
   std::map<std::string, std::string, std::less<>> hashes;  // script to SHA1
   Backoff backoff{Millis{100}, Millis{1000}};
   BootTime not_before;
-  std::shared_ptr<Lookup> lookup;
-  std::string resolved;
+  std::string last_failure;
 
   void start(const char* what, Arguments args, Take on_reply, Fail on_failure);
+  void link_up();
   void send();
-  Status connect();
-  void start_lookup();
-  void adopt(redisAsyncContext* context);
-  void command(const Arguments& args, std::uint64_t id);
-  void setup_command(const Arguments& args);
-  void close_connection();
+  void late();
   void failed(const std::string& reason);
-  void replied(std::uint64_t id, const redisReply* reply);
-  void setup_replied(const redisReply* reply);
+  void give_up(const std::string& reason);
+  void replied(std::uint64_t id, const RedisReply& reply);
+  void load_script(const char* text);
   void finish();
 };
-
-namespace {
-
-Connection* connection_of(const redisAsyncContext* c) { return static_cast<Connection*>(c->data); }
-
-void on_reply(redisAsyncContext* c, void* reply, void* id) {
-  Connection* connection = connection_of(c);
-  if (connection == nullptr || connection->store == nullptr) return;
-  connection->store->replied(reinterpret_cast<std::uintptr_t>(id), static_cast<const redisReply*>(reply));
-}
-void on_setup_reply(redisAsyncContext* c, void* reply, void*) {
-  Connection* connection = connection_of(c);
-  if (connection != nullptr && connection->store != nullptr)
-    connection->store->setup_replied(static_cast<const redisReply*>(reply));
-}
-void on_connect(const redisAsyncContext* c, int status) {
-  Connection* connection = connection_of(c);
-  if (status == REDIS_OK || connection == nullptr || connection->store == nullptr) return;
-  // hiredis frees the context itself after this callback.
-  RedisStore::Impl* store = std::exchange(connection->store, nullptr);
-  store->connection.reset();
-  store->failed(fmt::format("cannot connect: {}", c->errstr));
-}
-void on_disconnect(const redisAsyncContext* c, int) {
-  Connection* connection = connection_of(c);
-  if (connection != nullptr && connection->store != nullptr)
-    connection->store->failed(fmt::format("connection lost: {}", c->errstr != nullptr ? c->errstr : "closed"));
-}
-
-void add_read(void* p) { static_cast<Connection*>(p)->want(EPOLLIN, true); }
-void del_read(void* p) { static_cast<Connection*>(p)->want(EPOLLIN, false); }
-void add_write(void* p) { static_cast<Connection*>(p)->want(EPOLLOUT, true); }
-void del_write(void* p) { static_cast<Connection*>(p)->want(EPOLLOUT, false); }
-void cleanup(void* p) { static_cast<Connection*>(p)->cleanup(); }
-
-}  // namespace
-
-// --- connection
-
-void RedisStore::Impl::adopt(redisAsyncContext* context) {
-  connection = std::make_shared<Connection>();
-  connection->loop = &loop;
-  connection->store = this;
-  connection->context = context;
-  connection->fd = context->c.fd;
-  context->data = connection.get();
-  context->ev.data = connection.get();
-  context->ev.addRead = add_read;
-  context->ev.delRead = del_read;
-  context->ev.addWrite = add_write;
-  context->ev.delWrite = del_write;
-  context->ev.cleanup = cleanup;
-  redisAsyncSetConnectCallback(context, on_connect);
-  redisAsyncSetDisconnectCallback(context, on_disconnect);
-}
-
-void RedisStore::Impl::close_connection() {
-  if (!connection) return;
-  const std::shared_ptr<Connection> old = std::exchange(connection, nullptr);
-  old->store = nullptr;
-  if (old->context != nullptr) redisAsyncFree(old->context);  // deferred by hiredis while in one of its callbacks
-}
-
-void RedisStore::Impl::start_lookup() {
-  if (lookup) return;
-  lookup = std::make_shared<Lookup>();
-  loop.watch(lookup->event_fd, EPOLLIN, [this](std::uint32_t) {
-    const std::shared_ptr<Lookup> done = std::exchange(lookup, nullptr);
-    loop.unwatch(done->event_fd);
-    const std::lock_guard lock(done->mutex);
-    if (!done->address.empty()) resolved = done->address;
-    if (!busy || connection) return;
-    if (done->address.empty()) return failed(done->error);
-    send();
-  });
-  std::thread([l = lookup, host = settings.address.host] { l->work(host); }).detach();
-}
-
-// Fails at once where that is known at once. While a name is being looked up there is no connection yet.
-Status RedisStore::Impl::connect() {
-  const RedisAddress& a = settings.address;
-  redisAsyncContext* context = nullptr;
-  if (a.host.empty()) {
-    context = redisAsyncConnectUnix(a.path.c_str());
-  } else if (is_numeric(a.host)) {
-    context = redisAsyncConnect(a.host.c_str(), a.port);
-  } else {
-    start_lookup();  // also when an address is known: it may have changed
-    if (resolved.empty()) return Status::ok();
-    context = redisAsyncConnect(resolved.c_str(), a.port);
-  }
-  if (context == nullptr) return Status::error("no memory for a connection");
-  if (context->err != 0) {
-    const std::string reason = fmt::format("cannot connect: {}", context->errstr);
-    redisAsyncFree(context);
-    return Status::error(reason);
-  }
-  adopt(context);
-  if (!a.password.empty() && a.user.empty()) setup_command({"AUTH", a.password});
-  if (!a.password.empty() && !a.user.empty()) setup_command({"AUTH", a.user, a.password});
-  if (a.db != 0) setup_command({"SELECT", std::to_string(a.db)});
-  return Status::ok();
-}
-
-// --- requests
-
-void RedisStore::Impl::command(const Arguments& args, std::uint64_t id) {
-  std::vector<const char*> texts;
-  std::vector<std::size_t> sizes;
-  texts.reserve(args.size());
-  sizes.reserve(args.size());
-  for (const std::string& a : args) {
-    texts.push_back(a.data());
-    sizes.push_back(a.size());
-  }
-  redisAsyncCommandArgv(
-      connection->context, id != 0 ? on_reply : on_setup_reply,
-      reinterpret_cast<void*>(static_cast<std::uintptr_t>(id)),  // NOLINT: a number that hiredis carries
-      static_cast<int>(args.size()), texts.data(), sizes.data());
-}
-
-void RedisStore::Impl::setup_command(const Arguments& args) { command(args, 0); }
 
 void RedisStore::Impl::start(const char* what, Arguments args, Take on_take, Fail on_failure) {
   if (busy) return on_failure("a request is under way");
   const BootTime now = BootClock::now();
-  if (!connection && now < not_before) return on_failure("waiting before the next attempt to connect");
+  if (link.has_moved()) link.close();
+  if (link.is_down() && now < not_before)
+    return on_failure("waiting before the next attempt to connect, after: " + last_failure);
   busy = true;
   ++number;
-  sent = now;
+  started = now;
   script = what;
   arguments = std::move(args);
   take = std::move(on_take);
   fail = std::move(on_failure);
-  deadline = loop.after(settings.timeout, [this, id = number] {
-    if (!busy || number != id) return;
+  deadline = loop.after(settings.timeout, [this] {
     deadline = 0;
-    failed(fmt::format("no answer within {} ms", settings.timeout.count()));
+    late();
   });
-  if (!connection) {
-    if (Status s = connect(); !s) return failed(s.message());
-    if (!connection) return;  // the lookup will send it
-  }
-  send();
+  if (link.is_up()) return send();
+  link.open();  // or it is being opened already
+}
+
+void RedisStore::Impl::link_up() {
+  if (busy) send();
+}
+
+// A silent server loses its connection. One that is still being connected to keeps its chance.
+void RedisStore::Impl::late() {
+  const std::string what = fmt::format("no answer within {} ms", settings.timeout.count());
+  if (link.is_up()) return failed(what);
+  give_up(fmt::format("{}: {}", what, link.doing()));
+}
+
+void RedisStore::Impl::load_script(const char* text) {
+  link.send({"SCRIPT", "LOAD", text}, [this, text](const RedisReply& reply) {
+    if (reply.is_error()) return failed(with_hint(reply.text));
+    if (reply.is_text() && reply.text.size() == 40) hashes[text] = reply.text;
+  });
 }
 
 void RedisStore::Impl::send() {
-  if (!connection) {
-    if (Status s = connect(); !s) return failed(s.message());
-    if (!connection) return;
-  }
   Arguments args;
   if (script != nullptr) {
     const auto hash = hashes.find(script);
     by_hash = hash != hashes.end();
-    if (!by_hash) setup_command({"SCRIPT", "LOAD", script});
+    if (!by_hash) load_script(script);
     args = {by_hash ? "EVALSHA" : "EVAL", by_hash ? hash->second : script};
   }
   args.insert(args.end(), arguments.begin(), arguments.end());
-  command(args, number);
+  link.send(args, [this, id = number](const RedisReply& reply) { replied(id, reply); });
 }
 
 void RedisStore::Impl::finish() {
@@ -422,9 +159,7 @@ void RedisStore::Impl::finish() {
   if (deadline != 0) loop.cancel(std::exchange(deadline, 0));
 }
 
-void RedisStore::Impl::failed(const std::string& reason) {
-  close_connection();
-  not_before = BootClock::now() + backoff.next();
+void RedisStore::Impl::give_up(const std::string& reason) {
   if (!busy) return;
   finish();
   const Fail f = std::move(fail);
@@ -432,35 +167,33 @@ void RedisStore::Impl::failed(const std::string& reason) {
   f(reason);
 }
 
-void RedisStore::Impl::replied(std::uint64_t id, const redisReply* reply) {
+void RedisStore::Impl::failed(const std::string& reason) {
+  link.close();
+  last_failure = with_hint(reason);
+  not_before = BootClock::now() + backoff.next();
+  give_up(last_failure);
+}
+
+void RedisStore::Impl::replied(std::uint64_t id, const RedisReply& reply) {
   if (!busy || id != number) return;
-  if (reply == nullptr) return failed("connection lost");
-  if (reply->type == REDIS_REPLY_ERROR) {
-    const std::string error = text_of(reply);
-    if (by_hash && error.starts_with("NOSCRIPT")) {
+  if (reply.is_error()) {
+    if (by_hash && reply.text.starts_with("NOSCRIPT")) {
       hashes.erase(script);
       return send();
     }
-    return failed(error);
+    return failed(reply.text);
   }
   // The loop may have been held up: what comes late is no answer.
-  if (BootClock::now() - sent > settings.timeout)
+  if (BootClock::now() - started > settings.timeout)
     return failed(fmt::format("no answer within {} ms", settings.timeout.count()));
   backoff.reset();
   finish();
   const Take t = std::move(take);
   const Fail f = std::move(fail);
   if (Status s = t(reply); !s) {
-    close_connection();
+    link.close();
     f(s.message());
   }
-}
-
-// Answers of AUTH, SELECT and SCRIPT LOAD.
-void RedisStore::Impl::setup_replied(const redisReply* reply) {
-  if (reply == nullptr) return;
-  if (reply->type == REDIS_REPLY_ERROR) return failed(text_of(reply));
-  if (reply->type == REDIS_REPLY_STRING && script != nullptr && reply->len == 40) hashes[script] = text_of(reply);
 }
 
 RedisStore::RedisStore(EventLoop& loop, RedisSettings settings)
@@ -482,7 +215,7 @@ void RedisStore::tick(const TickRequest& request, TickDone done) {
   auto shared = std::make_shared<TickDone>(std::move(done));
   i.start(
       kTickScript, std::move(args),
-      [shared](const redisReply* r) {
+      [shared](const RedisReply& r) {
         auto reply = read_tick(r);
         if (!reply) return Status::error(reply.error());
         (*shared)(std::move(reply));
@@ -507,7 +240,7 @@ void RedisStore::claim(const ClaimRequest& request, ClaimDone done) {
   auto shared = std::make_shared<ClaimDone>(std::move(done));
   i.start(
       kClaimScript, std::move(args),
-      [shared, items = request.items.size()](const redisReply* r) {
+      [shared, items = request.items.size()](const RedisReply& r) {
         auto reply = read_claim(r, items);
         if (!reply) return Status::error(reply.error());
         (*shared)(std::move(reply));
@@ -525,7 +258,7 @@ void RedisStore::forget(const std::vector<std::pair<std::string, std::string>>& 
   auto shared = std::make_shared<Done>(std::move(done));
   impl_->start(
       kForgetScript, std::move(args),
-      [shared](const redisReply*) {
+      [shared](const RedisReply&) {
         (*shared)(Status::ok());
         return Status::ok();
       },
@@ -536,7 +269,7 @@ void RedisStore::leave(Done done) {
   auto shared = std::make_shared<Done>(std::move(done));
   impl_->start(
       nullptr, {"DEL", impl_->keys.node},
-      [shared](const redisReply*) {
+      [shared](const RedisReply&) {
         (*shared)(Status::ok());
         return Status::ok();
       },

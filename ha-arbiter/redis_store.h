@@ -1,9 +1,9 @@
 // The store in Redis: asynchronous, with a deadline of our own for every request, so that a slow or silent server never
-// holds up the loop. The only file pair that includes hiredis. Scripts and keys: BLOB_FORMAT.md.
+// holds up the loop. Scripts and keys: BLOB_FORMAT.md.
 //
 // Whatever is not a proper answer in time is a failure: a connection that breaks, a timeout, any error reply
-// (READONLY, MISCONF, OOM, LOADING, NOAUTH...). After a failure the connection is closed; the next request connects
-// again, after a pause that grows.
+// (READONLY, MISCONF, OOM, LOADING, NOAUTH, NOPERM, CLUSTERDOWN, MOVED...). After a failure the connection is closed;
+// the next request connects again, after a pause that grows.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,16 @@
 #include "common/clock.h"
 #include "common/event_loop.h"
 #include "ha-arbiter/redis_address.h"
+#include "ha-arbiter/redis_link.h"
 #include "ha-arbiter/store.h"
 
 namespace bmpha::arbiter {
 
 struct RedisSettings {
   RedisAddress address;
+  TlsSettings tls;
+  std::string sentinel_user, sentinel_password;  // the Sentinels' own; address has the server's
+  Resolver::Lookup lookup;                       // empty: what the system knows
   std::string cluster_name = "default";
   std::uint64_t cluster_id = 0;
   std::string node;

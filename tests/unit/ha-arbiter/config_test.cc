@@ -90,6 +90,29 @@ TEST_CASE("options: command line and errors") {
   }
 }
 
+TEST_CASE("keys of Redis that do not fit together, and files that cannot be loaded, are told") {
+  const auto check = [](const std::string& text) {
+    const TempDir dir;
+    const std::string file = dir.path + "/arbiter.toml";
+    std::ofstream(file) << "node-name = 'a'\n" << text;
+    Config c;
+    Options o("ha-arbiter", "test");
+    add_options(o, c);
+    const char* arguments[] = {"ha-arbiter", "--config", file.c_str()};
+    return o.parse(3, arguments).value_or(0);
+  };
+  CHECK(check("redis-url = 'redis://h'\nredis-user = 'u'\nredis-password = 'p'\n") == 0);
+  CHECK(check("redis-url = 'redis://h'\nredis-user = 'u'\n") == 100);
+  CHECK(check("redis-url = 'redis://h'\nredis-ca = '/x'\n") == 100);
+  CHECK(check("redis-url = 'redis://h'\nsentinel-password = 'p'\n") == 100);
+  CHECK(check("redis-url = 'sentinel://h/m'\nsentinel-password = 'p'\nsentinel-user = 'u'\n") == 0);
+  CHECK(check("redis-url = 'sentinel://h/m'\nsentinel-user = 'u'\n") == 100);
+  CHECK(check("redis-url = 'rediss://h'\n") == 0);
+  CHECK(check("redis-url = 'rediss://h'\nredis-ca = '/no/such/file'\n") == 100);
+  CHECK(check("redis-url = 'rediss://h'\nredis-cert = '/no/such/file'\n") == 100);
+  CHECK(check("redis-url = 'rediss://h'\nredis-cert = '/x'\nredis-key = '/x'\n") == 100);
+}
+
 TEST_CASE("addresses of Redis") {
   const auto tcp = parse_redis_url("redis://user:p%40ss:w@redis.example:7000/3");
   REQUIRE(tcp);
@@ -109,9 +132,42 @@ TEST_CASE("addresses of Redis") {
   REQUIRE(local);
   CHECK(local.value().path == "/run/redis.sock");
   CHECK(local.value().db == 2);
-  for (const char* bad : {"", "redis://", "redis://:0", "redis://h:", "redis://h:0", "redis://h:99999", "redis://h/x",
-                          "redis://@h", "redis://a%4@h", "redis://[::1", "redis://[::1]x", "unix://x", "unix:///",
-                          "unix:///x?y=1", "rediss://h", "http://h"}) {
+  const auto tls = parse_redis_url("rediss://u:p@h/1");
+  REQUIRE(tls);
+  CHECK(tls.value().tls);
+  CHECK(to_text(tls.value()) == "rediss://h:6379/1");
+  const auto named = parse_redis_url("sentinel://u:p%2f@s1,s2:7,[::1]:8/the-master/2");
+  REQUIRE(named);
+  CHECK(!named.value().tls);
+  CHECK(named.value().by_sentinel());
+  CHECK(named.value().sentinels == std::vector<HostPort>{{"s1", 26379}, {"s2", 7}, {"::1", 8}});
+  CHECK(named.value().master == "the-master");
+  CHECK(named.value().password == "p/");
+  CHECK(to_text(named.value()) == "sentinel://s1:26379,s2:7,[::1]:8/the-master/2");
+  CHECK(to_text(parse_redis_url("rediss+sentinel://s/m").value()) == "rediss+sentinel://s:26379/m/0");
+  for (const char* bad : {"",
+                          "redis://",
+                          "redis://:0",
+                          "redis://h:",
+                          "redis://h:0",
+                          "redis://h:99999",
+                          "redis://h/x",
+                          "redis://@h",
+                          "redis://a%4@h",
+                          "redis://[::1",
+                          "redis://[::1]x",
+                          "unix://x",
+                          "unix:///",
+                          "unix:///x?y=1",
+                          "rediss://",
+                          "http://h",
+                          "sentinel://h",
+                          "sentinel:///m",
+                          "sentinel://h/",
+                          "sentinel://h,/m",
+                          "sentinel://h:0/m",
+                          "sentinel://h/m/x",
+                          "rediss+sentinel://h"}) {
     CAPTURE(bad);
     const auto a = parse_redis_url(bad);
     CHECK(!a);
