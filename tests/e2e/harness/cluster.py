@@ -277,8 +277,9 @@ class Cluster:
     """Nodes of one cluster with a topic of their own, and sinks with a database each."""
 
     def __init__(self, lab, nodes=("A", "B"), partitions=4, redis_url=None, settings=None, node_settings=None,
-                 standalone=False, bin_dir=BIN, create_topic=True, cut_kafka=False):
+                 standalone=False, bin_dir=BIN, create_topic=True, cut_kafka=False, redis_client=None):
         self.lab, self.cut_kafka = lab, cut_kafka
+        self.redis_client = redis_client  # where the URL is one that the Python library does not know
         self.name = f"e2e-{secrets.token_hex(4)}"
         self.topic = f"{self.name}.parsed"
         self.partitions = partitions
@@ -345,6 +346,8 @@ class Cluster:
                 process.start()
 
     def redis(self):
+        if self.redis_client:
+            return self.redis_client()
         return redis.Redis.from_url(self.redis_url, decode_responses=True, socket_timeout=5)
 
     def redis_key(self, what):
@@ -486,6 +489,10 @@ class Lab:
         private = PrivateRedis(self).start()
         self._closing.callback(private.kill)
         return private
+
+    def closing(self, callback):
+        """Called at the end, in reverse order."""
+        self._closing.callback(callback)
 
     def cutter(self, target):
         cutter = Cutter(target)
