@@ -5,7 +5,11 @@ import struct
 import threading
 import time
 
+import psycopg2
 import pytest
+import redis
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from harness import figures, verdict, wire
 from harness.bmpgen import Generator
@@ -340,6 +344,115 @@ def test_delay_and_throttle_keep_order_and_pace(path):
         s.sendall(b"x" * 50000)
         assert wait_bytes(sink, 50011) == 50011
         assert time.monotonic() - began > 0.4
+
+
+def test_a_dropped_path_answers_neither_probes_nor_new_connections_and_sends_again_when_it_is_healed(path):
+    cutter, sink = path
+    with connect(cutter) as s, connect(cutter) as watched:
+        s.sendall(b"a")
+        assert wait_bytes(sink, 1) == 1
+        for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 2)):
+            watched.setsockopt(socket.IPPROTO_TCP, option, value)
+        watched.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        watched.settimeout(10)
+        cutter.set("drop")
+        with pytest.raises(TimeoutError), socket.create_connection(cutter.address, 0.3):
+            pass
+        with pytest.raises(TimeoutError, match="timed out"):  # the kernel's ETIMEDOUT: its probes went unanswered
+            watched.recv(1)
+        s.sendall(b"b" * 10)
+        assert wait_bytes(sink, 2, 0.3) == 1
+        cutter.heal()
+        assert wait_bytes(sink, 11, 10) == 11
+        with connect(cutter) as later:
+            later.sendall(b"c")
+            assert wait_bytes(sink, 12) == 12
+
+
+def test_a_lossy_path_loses_packets_and_tcp_mends_it(path):
+    cutter, sink = path
+    cutter.set("pass", loss=0.3)
+    with connect(cutter) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for n in range(250):
+            s.sendall(bytes([n]) * 100)
+            time.sleep(0.001)
+        assert wait_bytes(sink, 25000, 20) == 25000
+        assert bytes(sink.streams[-1]) == b"".join(bytes([n]) * 100 for n in range(250))
+        sent_again, = struct.unpack_from("I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)  # tcpi_total_retrans
+    assert sent_again >= 5
+
+
+# --- every mode on every path that a scenario can cut ---
+def over_router(lab, path):
+    """A router's session; the answer is that the table arrives."""
+    sink = TcpSink()
+    lab.at_end(sink.close)
+    cutter = path(f"{sink.address[0]}:{sink.address[1]}")[0]
+
+    def ask():
+        generator = Generator(1, {"A": cutter.address}, table=2, churn=0)
+        try:
+            generator.start("A")
+            wait_for("the table arrives", 1.5, lambda: any(table_of(s)[0] == truth(generator) for s in sink.streams), every=0.02)
+        finally:
+            generator.close()
+            sink.streams.clear()
+    return cutter, ask
+
+
+def over_redis(lab, path):
+    cutter, url = path(lab.servers.redis_url)
+
+    def ask():
+        with contextlib.closing(redis.Redis.from_url(url, socket_timeout=1.5, socket_connect_timeout=1.5)) as r:
+            assert r.ping()
+    return cutter, ask
+
+
+def over_postgres(lab, path):
+    cutter, url = path(lab.servers.database_url)
+
+    def ask():
+        connection = psycopg2.connect(url, connect_timeout=2)
+        connection.close()
+    return cutter, ask
+
+
+def over_kafka(lab, _path):
+    host, port = lab.servers.brokers.split(",")[0].rsplit(":", 1)
+    cutter = lab.kafka_cutter((host, int(port)))
+
+    def ask():
+        client = AdminClient({"bootstrap.servers": f"127.0.0.1:{cutter.port}", "log_level": 0})
+        brokers = client.list_topics("no-such-topic", timeout=1.5).brokers
+        assert [b.port for b in brokers.values()] == [cutter.port]
+    return cutter, ask
+
+
+@pytest.mark.scenario
+@pytest.mark.parametrize("over", [over_router, over_redis, over_postgres, over_kafka])
+def test_every_mode_cuts_every_path(lab, over):
+    cutter, ask = over(lab, lab.path)
+
+    def took():
+        began = time.monotonic()
+        ask()
+        return time.monotonic() - began
+    assert took() < 1
+    for mode in ("blackhole", "drop", "reset", "refuse"):
+        cutter.set(mode)
+        with pytest.raises((AssertionError, OSError, redis.RedisError, psycopg2.Error, KafkaException)):
+            ask()
+        cutter.heal()
+        ask()
+    cutter.set("delay", seconds=0.15)
+    assert took() >= 0.15
+    cutter.set("throttle", rate=3000)
+    before = cutter.forwarded
+    assert took() >= (cutter.forwarded - before) / 2 / 3000 > 0.002
+    cutter.heal()
+    assert took() < 1
 
 
 def test_held_bytes_arrive_when_the_path_is_healed_though_their_sender_is_gone(path):

@@ -55,7 +55,7 @@ class Session:
         self.wanted = False
         self.redial = 0.2
         self.dump_rate = 0  # routes per second of the table walk; 0: at once
-        self.coalesce = 0.0  # seconds between two looks at what has changed
+        self.coalesce = 0.0  # seconds between two looks at what has changed; such a session writes only where TCP takes it
         self.incarnation = None
         self.walking = None  # keys that the walk has yet to reach
         self.walk_paused = None  # an Event while the walk stands still
@@ -106,6 +106,8 @@ class Session:
                 await asyncio.sleep(self.redial)
                 continue
             writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.coalesce:
+                writer.transport.set_write_buffer_limits(high=4096)
             self._writer = writer
             self._begin()
             try:
@@ -122,6 +124,10 @@ class Session:
     @property
     def up(self):
         return self._writer is not None
+
+    @property
+    def stuck(self):
+        return self._writer is not None and self._writer.transport.get_write_buffer_size() > 4096
 
     def send(self, data):
         if self._writer is not None:
@@ -193,6 +199,7 @@ class Session:
     async def _flush_dirty(self):
         while True:
             await asyncio.sleep(self.coalesce)
+            await self._writer.drain()
             dirty, self.dirty = self.dirty, {}
             for key in dirty:
                 self.send_state(key)
@@ -363,11 +370,11 @@ class Generator:
         reactor().call(resetting)
 
     def configure(self, node, routers=None, **settings):
-        """Sets redial, dump_rate, coalesce of sessions (before they dial)."""
+        """Sets redial, dump_rate, coalesce, address of sessions (before they dial)."""
         def setting():
             for router in self.pick(routers):
                 for name, value in settings.items():
-                    assert name in ("redial", "dump_rate", "coalesce"), name
+                    assert name in ("redial", "dump_rate", "coalesce", "address"), name
                     setattr(router.sessions[node], name, value)
         reactor().call(setting)
 
@@ -446,6 +453,10 @@ class Generator:
 
     def up(self, node):
         return reactor().call(lambda: sum(r.sessions[node].up for r in self.routers))
+
+    def stuck(self, node):
+        """How many sessions to the node TCP takes no more from."""
+        return reactor().call(lambda: sum(r.sessions[node].stuck for r in self.routers))
 
     def sessions_of(self, node):
         """How many connections the routers have made to the node so far."""

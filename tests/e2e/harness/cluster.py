@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 import redis
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from .bmpgen import Generator
@@ -66,6 +67,17 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def free_ports(count):
+    """The first of that many neighbouring ports that are free, below those that the kernel gives to connections."""
+    for _ in range(200):
+        first = random.randrange(30000, 32700 - count)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError(f"no {count} neighbouring ports are free")
 
 
 class Servers:
@@ -171,6 +183,10 @@ class Process:
             return self.wait(seconds)
         return self.code
 
+    def resident(self):
+        """Bytes of memory in use."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
@@ -237,7 +253,8 @@ class Node:
         sockets = {k: f"ipc://{d}/{k}.s" for k in ("link", "records", "status", "roles")}
         common = {"node-name": name, "cluster-name": cluster.name}
         self.kafka_path = cluster.kafka_path() if cluster.cut_kafka else None
-        brokers = f"127.0.0.1:{self.kafka_path.port}" if self.kafka_path else cluster.lab.servers.brokers
+        brokers = f"127.0.0.1:{self.kafka_path.port}" if self.kafka_path else cluster.brokers
+        self.redis_path, redis_url = cluster.lab.path(cluster.redis_url) if cluster.cut_redis else (None, cluster.redis_url)
         kafka = {"kafka-brokers": brokers, "topic": cluster.topic, "partitions": cluster.partitions}
         every = {
             "bmp-recv": {**common, "listen": [f"127.0.0.1:{self.port}"], "router-id": "sysname",
@@ -245,7 +262,7 @@ class Node:
             "kafka-gate": {"node-name": name, **kafka, "recv-socket": sockets["link"], "status-socket": sockets["status"],
                            "roles-socket": sockets["roles"]},
             "ha-arbiter": {**common, "status-socket": sockets["status"], "roles-socket": sockets["roles"],
-                           "state-file": f"{d}/state", "redis-url": cluster.redis_url},
+                           "state-file": f"{d}/state", "redis-url": redis_url},
         }
         self.tools = {}
         for tool in TOOLS:
@@ -277,8 +294,11 @@ class Cluster:
     """Nodes of one cluster with a topic of their own, and sinks with a database each."""
 
     def __init__(self, lab, nodes=("A", "B"), partitions=4, redis_url=None, settings=None, node_settings=None,
-                 standalone=False, bin_dir=BIN, create_topic=True, cut_kafka=False, redis_client=None):
-        self.lab, self.cut_kafka = lab, cut_kafka
+                 standalone=False, bin_dir=BIN, create_topic=True, cut_kafka=False, cut_redis=False, brokers=None,
+                 redis_client=None):
+        """`cut_kafka`, `cut_redis`: each node has a path of its own to the server, `kafka_path` and `redis_path`."""
+        self.lab, self.cut_kafka, self.cut_redis = lab, cut_kafka, cut_redis
+        self.brokers = brokers or lab.servers.brokers
         self.redis_client = redis_client  # where the URL is one that the Python library does not know
         self.name = f"e2e-{secrets.token_hex(4)}"
         self.topic = f"{self.name}.parsed"
@@ -295,14 +315,18 @@ class Cluster:
         self.sinks = []
         lab.clusters.append(self)
         for name in nodes:
-            self.nodes[name] = Node(self, name, (node_settings or {}).get(name, {}))
+            self.add_node(name, (node_settings or {}).get(name, {}))
         if create_topic:
             self.create_topic()
-            self.log = KafkaLog(lab.servers.brokers, self.topic)
+            self.log = KafkaLog(self.brokers, self.topic)
+
+    def add_node(self, name, settings=None):
+        node = self.nodes[name] = Node(self, name, settings or {})
+        return node
 
     def kafka_path(self):
         """A path of one node's gate to the broker that can be cut."""
-        host, port = self.lab.servers.brokers.split(",")[0].rsplit(":", 1)
+        host, port = self.brokers.split(",")[0].rsplit(":", 1)
         return self.lab.kafka_cutter((host, int(port)))
 
     def create_topic(self):
@@ -325,7 +349,7 @@ class Cluster:
         if database is None:
             database = self.lab.database()
             group = group or f"{self.name}-{number}"
-        own = {"kafka-brokers": self.lab.servers.brokers, "topic": self.topic, "partitions": self.partitions,
+        own = {"kafka-brokers": self.brokers, "topic": self.topic, "partitions": self.partitions,
                "database": database.url, "group-id": group,
                "kafka-option": ["session.timeout.ms=6000", "heartbeat.interval.ms=500"],
                **{k.replace("_", "-"): v for k, v in settings.items()}}
@@ -370,9 +394,9 @@ class Cluster:
                     keys = list(r.scan_iter(f"bmpha:{{{self.name}-*"))
                     if keys:
                         r.delete(*keys)
-        if self.lab.servers.broker != "embedded":
+        if self.lab.servers.broker != "embedded" and self.brokers == self.lab.servers.brokers:
             with contextlib.suppress(Exception):
-                admin = AdminClient({"bootstrap.servers": self.lab.servers.brokers})
+                admin = AdminClient({"bootstrap.servers": self.brokers})
                 for future in admin.delete_topics([self.topic]).values():
                     future.result(10)
 
@@ -455,6 +479,33 @@ class PrivateRedis:
         self.process.kill()
 
 
+class PrivateKafka:
+    """A broker of Apache Kafka that may be killed and started again; its data stay."""
+
+    def __init__(self, lab):
+        done = subprocess.run([SCRIPTS / "kafka39/jars.sh"], capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, f"no jars of Apache Kafka: {done.stderr}"
+        self.port = free_ports(2)  # the controller has the second
+        self.brokers = f"127.0.0.1:{self.port}"
+        directory = lab.directory / f"kafka{self.port}"
+        self.process = Process("kafka", [SCRIPTS / "kafka39/run.sh", directory, self.port, done.stdout.strip()],
+                               lab.directory / f"kafka{self.port}.log", {"KAFKA_HEAP": "320m"})
+
+    def start(self):
+        self.process.start()
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
+
+        def answers():
+            assert self.process.alive(), f"Kafka ended: {self.process.tail()}"
+            with contextlib.suppress(KafkaException):
+                return admin.list_topics(timeout=1).brokers
+        wait_for("Kafka answers", 90, answers, every=0.2)
+        return self
+
+    def kill(self):
+        self.process.kill()
+
+
 class Lab:
     """Everything that one test uses, in a directory of its own; close() leaves nothing."""
 
@@ -493,6 +544,11 @@ class Lab:
     def closing(self, callback):
         """Called at the end, in reverse order."""
         self._closing.callback(callback)
+
+    def private_kafka(self):
+        private = PrivateKafka(self)
+        self._closing.callback(private.kill)
+        return private.start()
 
     def cutter(self, target):
         cutter = Cutter(target)

@@ -2,13 +2,19 @@
 
 pass       forwards
 blackhole  reads nothing more and forwards nothing; connections stay open, new ones are accepted and left alone
+drop       every packet that arrives is thrown away before the kernel answers it: a cable that was pulled. Neither keepalive
+           probes nor new connections are answered; when healed, TCP sends again what is still wanted
 hold       takes what comes and forwards it when healed, after the connection's end as well: bytes that are on their way
 reset      resets every connection, new ones too
 refuse     closes the listening port as well
 delay      forwards everything `seconds` later, order kept
 throttle   forwards at most `rate` bytes per second and direction
+
+Besides, `loss` is the share of packets that the path loses on their way to the relay, in both directions and any mode.
 """
 import asyncio
+import contextlib
+import ctypes
 import socket
 import struct
 import time
@@ -21,10 +27,32 @@ def reset_socket(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+# Of <linux/filter.h> and <asm-generic/socket.h>: a filter in the old BPF runs before TCP sees a packet, and needs no privilege.
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+LOAD_ABSOLUTE, JUMP_IF_GREATER_OR_EQUAL, RETURN, RANDOM = 0x20, 0x35, 0x06, 0xFFFFF000 + 56
+
+
+def lose_packets(sock, share):
+    """This share of the packets that come for the socket is dropped; a listening socket's children inherit it."""
+    if sock.fileno() < 0:
+        return  # closed meanwhile
+    if share <= 0:
+        with contextlib.suppress(FileNotFoundError):  # it had none
+            sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        return
+    if share >= 1:
+        program = [(RETURN, 0, 0, 0)]
+    else:
+        program = [(LOAD_ABSOLUTE, 0, 0, RANDOM), (JUMP_IF_GREATER_OR_EQUAL, 1, 0, int(share * 2**32)), (RETURN, 0, 0, 0),
+                   (RETURN, 0, 0, 0xFFFFFFFF)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", len(program), ctypes.addressof(code)))
+
+
 class Cutter:
     def __init__(self, target, listen=("127.0.0.1", 0)):
         self.target = target
-        self.mode, self.seconds, self.rate = "pass", 0.0, 0
+        self.mode, self.seconds, self.rate, self.loss = "pass", 0.0, 0, 0.0
         self.forwarded = 0
         self._writers = set()
         self._changed = None
@@ -40,8 +68,8 @@ class Cutter:
         return port
 
     # --- control, from any thread ---
-    def set(self, mode, seconds=0.0, rate=0):
-        reactor().run(self._set(mode, seconds, rate))
+    def set(self, mode, seconds=0.0, rate=0, loss=0.0):
+        reactor().run(self._set(mode, seconds, rate, loss))
 
     def heal(self):
         self.set("pass")
@@ -57,9 +85,9 @@ class Cutter:
         reactor().run(self._close())
 
     # --- inside the loop ---
-    async def _set(self, mode, seconds, rate):
-        assert mode in ("pass", "blackhole", "hold", "reset", "refuse", "delay", "throttle"), mode
-        self.mode, self.seconds, self.rate = mode, seconds, rate
+    async def _set(self, mode, seconds, rate, loss):
+        assert mode in ("pass", "blackhole", "drop", "hold", "reset", "refuse", "delay", "throttle"), mode
+        self.mode, self.seconds, self.rate, self.loss = mode, seconds, rate, 1.0 if mode == "drop" else loss
         if mode in ("reset", "refuse"):
             self._reset_all()
         if mode == "refuse" and self._server:
@@ -67,6 +95,8 @@ class Cutter:
             self._server = None
         elif mode != "refuse" and not self._server:
             self._server = await asyncio.start_server(self._on_client, *self._listen)
+        for sock in [w.get_extra_info("socket") for w in self._writers] + list(self._server.sockets if self._server else ()):
+            lose_packets(sock, self.loss)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -93,6 +123,8 @@ class Cutter:
                 await self._changed.wait()
             other_reader, other = await asyncio.open_connection(*self.target)
             self._writers.add(other)
+            for w in (writer, other):
+                lose_packets(w.get_extra_info("socket"), self.loss)
             towards, back = self.filters()
             await asyncio.gather(self._pump(reader, other, towards), self._pump(other_reader, writer, back))
         except OSError:

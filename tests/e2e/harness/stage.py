@@ -10,6 +10,8 @@ CRASH, PLANNED, HANG = 2.9, 1.5, 2.9
 # Bad for five seconds; a ttl in which the other nodes could say the same; a release that waits for answers in vain; the two
 # nodes act at ticks of their own, the gate reports four times a second.
 KAFKA_CUT = 5.0 + 2.0 + 1.5 + 2 * 0.5 + 0.25
+# Keepalive: a second of silence, three probes a second apart, and what the kernel's timers add; then as planned.
+DEAD_LINK = 1.0 + 3 * 1.0 + 0.5 + PLANNED
 MARGIN, RETAIN = 2.0, 5.0
 # A take-over replays what was made in the margin, and in the time by which the last watermark that was seen lags behind.
 REPLAY = 3.0
@@ -39,6 +41,25 @@ class Stage:
     def of(self, name):
         """Routers that belong to this node from the start."""
         return [router for router, node in self.home.items() if node == name]
+
+    def others(self, name):
+        """The nodes apart from this one."""
+        return [n for n in self.names if n != name]
+
+    def link(self, router, node):
+        """A path of its own for this router's session, to be asked for before it dials."""
+        cutter = self.lab.cutter(self.node(node).address)
+        self.generator.configure(node, [router], address=cutter.address)
+        return cutter
+
+    def join(self, name):
+        """One more node, to which all routers dial."""
+        node = self.cluster.add_node(name).start()
+        self.names.append(name)
+        self.generator.add_node(name, node.address)
+        self.generator.start(name)
+        wait_for(f"{name} has every router's dump", 30, lambda: self.synced([name]), every=0.2)
+        return node
 
     def dial(self):
         for name in self.names:
@@ -111,6 +132,7 @@ class Stage:
         return self
 
     def wait_owner(self, name, routers=None, seconds=15):
+        """`name`: a node, or several one of which must own."""
         names = routers if routers is not None else [r.name for r in self.generator.routers]
         return verdict.wait_for_owners(self.cluster, self.generator, dict.fromkeys(names, name), seconds)
 

@@ -232,15 +232,16 @@ def wrong_owners(cluster, generator, seconds=15):
 
 
 def wait_for_owners(cluster, generator, wanted=None, seconds=15):
-    """Waits until every router has exactly one active gate, which is the owner in Redis; `wanted`: router name -> node.
-    Returns router name -> node."""
+    """Waits until every router has exactly one active gate, which is the owner in Redis; `wanted`: router name -> node,
+    or several nodes one of which it must be. Returns router name -> node."""
     last = ["not asked yet"]
 
     def look():
         now = owners(cluster)
         names = [r.name for r in generator.routers]
         wrong = now.wrong(names)
-        different = {n: now.gates.get(n) for n, w in (wanted or {}).items() if now.gates.get(n) != [w]}
+        different = {n: now.gates.get(n) for n, w in (wanted or {}).items()
+                     if not set(now.gates.get(n, ["nobody"])) <= ({w} if isinstance(w, str) else set(w))}
         last[0] = f"{wrong}, not as wanted: {different}"
         return {n: now.gates[n][0] for n in names} if not wrong and not different else None
     try:
