@@ -541,10 +541,6 @@ class Lab:
         self._closing.callback(private.kill)
         return private
 
-    def closing(self, callback):
-        """Called at the end, in reverse order."""
-        self._closing.callback(callback)
-
     def private_kafka(self):
         private = PrivateKafka(self)
         self._closing.callback(private.kill)

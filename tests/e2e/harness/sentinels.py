@@ -54,7 +54,7 @@ class Sentinels:
 
     def _start(self, name, argv):
         process = Process(name, argv, self.lab.directory / f"{name}.log").start()
-        self.lab.closing(process.kill)
+        self.lab.at_end(process.kill)
         return process
 
     def _server(self, name, port, *more):
