@@ -110,7 +110,7 @@ $(OUT)/bin/$(1): $(OUT)/obj/tests/tools/$(1).o $(foreach t,$(TOOLS),$$(LIB_$(t))
 endef
 $(foreach t,$(TEST_TOOLS),$(eval $(call test_program,$(t))))
 
-UNIT_SRC := $(sort $(wildcard tests/unit/*.cc tests/unit/*/*.cc tests/support/*.cc))
+UNIT_SRC := $(sort $(wildcard tests/unit/*.cc tests/unit/*/*.cc tests/support/*.cc tests/compat/*/*/*.cc))
 $(OUT)/bin/unit: $(call objects,$(UNIT_SRC)) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/byte_writer.h"
+#include "common/versions.h"
 
 namespace bmpha {
 namespace {
@@ -42,8 +43,8 @@ Result<KafkaHeader> decode_kafka_header(Bytes bytes) {
   std::uint8_t version = 0, kind = 0, flags = 0, count = 0;
   std::string_view node;
   if (!r.u8(version)) return R::failure("empty header");
-  if (version != kKafkaHeaderVersion)
-    return R::failure(fmt::format("header version {} is not supported (this build reads 1)", version));
+  if (!reads_version(version, kKafkaHeaderVersion))
+    return R::failure(version_refused("header", version, kKafkaHeaderVersion));
   const bool complete = r.u8(kind) && r.u8(flags) && r.u64(h.epoch) && r.u64(h.gen) &&
                         r.copy(h.router.bytes.data(), 16) && r.u64(h.session.recv_inc) && r.u64(h.session.number) &&
                         r.u64(h.seq) && r.i64(h.read_wall_us) && r.text8(node) && r.u8(count);

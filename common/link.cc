@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/byte_writer.h"
+#include "common/versions.h"
 
 namespace bmpha {
 namespace {
@@ -108,8 +109,7 @@ Result<LinkMessage> decode_link_message(Bytes frame) {
   ByteReader r(frame);
   std::uint8_t type = 0, version = 0;
   if (!r.u8(type) || !r.u8(version)) return R::failure("link message shorter than its header");
-  if (version != kLinkVersion)
-    return R::failure(fmt::format("link version {} is not supported (this build reads 1)", version));
+  if (!reads_version(version, kLinkVersion)) return R::failure(version_refused("link", version, kLinkVersion));
   const auto cut = [&] {
     return R::failure(fmt::format("link message type {} is malformed at byte {}", type, r.offset()));
   };

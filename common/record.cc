@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/byte_writer.h"
+#include "common/versions.h"
 
 namespace bmpha {
 namespace {
@@ -100,8 +101,8 @@ Result<Envelope> decode_envelope(Bytes record) {
                         r.u64(reserved64);
   if (!complete) return R::failure(fmt::format("record of {} bytes is shorter than an envelope", record.size()));
   if (magic != kMagic) return R::failure(fmt::format("record starts with 0x{:04x}, not with an envelope", magic));
-  if (version != kEnvelopeVersion)
-    return R::failure(fmt::format("envelope version {} is not supported (this build reads 1)", version));
+  if (!reads_version(version, kEnvelopeVersion))
+    return R::failure(version_refused("envelope", version, kEnvelopeVersion));
   if (kind == 0 || kind > kLastKind) return R::failure(fmt::format("unknown record kind {}", kind));
   if (topic > kLastTopic) return R::failure(fmt::format("unknown topic selector {}", topic));
   if (e.payload_size > kMaxPayload || e.payload_size != r.remaining())
