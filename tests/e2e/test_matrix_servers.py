@@ -5,7 +5,7 @@ import pytest
 
 from harness import verdict
 from harness.cluster import wait_for
-from harness.stage import KAFKA_CUT, Stage
+from harness.stage import KAFKA_CUT, TWO_OR_THREE, Stage
 
 pytestmark = [pytest.mark.scenario, pytest.mark.loss]
 
@@ -46,13 +46,17 @@ def test_04_the_sink_is_killed_between_copy_and_commit(lab):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mode", ["blackhole", "refuse"])
-def test_11_the_owner_is_cut_from_redis(lab, mode):
+@pytest.mark.parametrize(("mode", "nodes"), [("blackhole", "AB"), ("refuse", "AB"), ("drop", "AB"), ("blackhole", "ABC")])
+def test_11_the_owner_is_cut_from_redis(lab, mode, nodes):
     """It goes on alone while the other owns too; at the heal one owner asserts anew, in silence."""
     path, url = lab.path(lab.servers.redis_url)
-    s = Stage(lab, split=False, node_settings={"A": {"ha-arbiter": {"redis-url": url}}}).settle()
+    s = Stage(lab, nodes=nodes, split=False, node_settings={"A": {"ha-arbiter": {"redis-url": url}}}).settle()
     s.fault(lambda: path.set(mode))
-    wait_for("both nodes own", 8, lambda: all(n.owned() >= set(s.home) for n in s.cluster.nodes.values()), every=0.1)
+
+    def twice():
+        owned = {name: s.node(name).owned() for name in nodes}
+        return set(s.home) <= owned["A"] and set(s.home) <= set().union(*(owned[n] for n in s.others("A")))
+    wait_for("it owns alone, and the others own too", 8, twice, every=0.1)
     time.sleep(max(0, s.fault_at + 8 - time.monotonic()))
     s.silence()
     path.heal()
@@ -99,21 +103,22 @@ def test_13_redis_is_slow(lab, pause):
         assert any(r.header.solo for r in s.records())
 
 
-def test_14_a_node_is_cut_from_kafka(lab):
+@TWO_OR_THREE
+def test_14_a_node_is_cut_from_kafka(lab, nodes):
     """With requests in flight; they land after twenty seconds."""
-    s = Stage(lab, cut_kafka=True).settle()
+    s = Stage(lab, nodes=nodes, cut_kafka=True).settle()
     path = s.node("A").kafka_path
     path.set("hold")
     s.generator.burst(200)
     s.fault()
-    s.wait_owner("B", s.of("A"), seconds=20)
+    s.wait_owner(s.others("A"), s.of("A"), seconds=20)
     time.sleep(2)
     s.silence()
     s.generator.settle_all()
     time.sleep(max(0, s.fault_at + 20 - time.monotonic()))
     path.heal()
     v = s.judge(quiet=5)
-    s.switched(KAFKA_CUT, "B", s.of("A"))
+    s.switched(KAFKA_CUT, s.others("A"), s.of("A"))
     assert v.fenced > 0
     s.no_order_violations()
 

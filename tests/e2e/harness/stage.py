@@ -1,6 +1,8 @@
 """The usual set-up of a scenario: nodes, a sink, routers that have settled, churn."""
 import time
 
+import pytest
+
 from . import verdict
 from .cluster import MUTABLE_BIN, ROUTERS, wait_for
 from .watch import Watch
@@ -17,8 +19,12 @@ MARGIN, RETAIN = 2.0, 5.0
 REPLAY = 3.0
 
 
+# For rows where a third node could make a difference.
+TWO_OR_THREE = pytest.mark.parametrize("nodes", ["AB", pytest.param("ABC", marks=pytest.mark.long)])
+
+
 class Stage:
-    """Even routers dial the first node first and belong to it, odd ones the second (`split`), or all the first."""
+    """Routers dial one node first and belong to it: the nodes in turn (`split`), or all the first."""
 
     def __init__(self, lab, routers=None, nodes=("A", "B"), split=True, rate=100, sinks=1, generator=None, **cluster):
         self.lab, self.rate = lab, rate
@@ -29,7 +35,7 @@ class Stage:
         self.cluster.start()
         addresses = {name: node.address for name, node in self.cluster.nodes.items()}
         self.generator = lab.generator(routers or ROUTERS, addresses, **(generator or {}))
-        first = {r.name: self.names[i % 2 if split and len(self.names) > 1 else 0]
+        first = {r.name: self.names[i % len(self.names) if split else 0]
                  for i, r in enumerate(self.generator.routers)}
         self.home = first
         self.watching = None
