@@ -444,13 +444,20 @@ void Service::log_note(const Note& n) {
       log_warn(event, kv("router", router), kv("session", n.session.number), kv("seq", n.value));
     return;
   }
-  const bool bad = n.kind == Note::Kind::kGap || n.kind == Note::Kind::kTorn;
+  const bool freed = n.kind == Note::Kind::kFreed;  // many a second while the limit is reached
+  if (freed && !failures_.is_news(event, {}, BootClock::now())) return;
+  const bool bad = n.kind == Note::Kind::kGap || n.kind == Note::Kind::kTorn || freed;
   log_event(bad ? LogLevel::kWarn : LogLevel::kInfo, event, kv("router", router), kv("session", n.session.number),
             kv("value", n.value));
 }
 
 void Service::log_folded(BootTime now) {
-  for (const Burst::Count& c : failures_.due(now)) log_warn(c.event, kv("more", c.more), kv("why", c.why));
+  for (const Burst::Count& c : failures_.due(now)) {
+    if (c.why.empty())
+      log_warn(c.event, kv("more", c.more));
+    else
+      log_warn(c.event, kv("more", c.more), kv("why", c.why));
+  }
 }
 
 void Service::on_signal(int signo) {

@@ -15,7 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from . import wire
-from .cutter import reset_socket
+from .cutter import lose_packets, reset_socket
 from .reactor import reactor
 
 NUMBER_ADMIN = 4200000001
@@ -61,6 +61,7 @@ class Session:
         self.walk_paused = None  # an Event while the walk stands still
         self.dirty = {}
         self.history = []
+        self.abandoned = []  # writers of connections that only the other side still has
         self._task = self._writer = self._helper = None
 
     # --- dialling ---
@@ -71,6 +72,9 @@ class Session:
 
     async def stop(self, how="fin"):
         self.wanted = False
+        for writer in self.abandoned:
+            writer.transport.abort()
+        self.abandoned = []
         self.close(how)
         if self._task:
             self._task.cancel()
@@ -87,6 +91,19 @@ class Session:
         else:
             self._writer.close()
         self._writer = None
+
+    def abandon(self):
+        """The connection is forgotten without a word, as when its path is gone: nothing more is sent on it, and what the
+        other side sends, keepalive probes too, is never answered. The router dials again at once."""
+        if self._writer is None:
+            return
+        self._end("abandoned")
+        lose_packets(self._writer.get_extra_info("socket"), 1)
+        self.abandoned.append(self._writer)
+        self._writer = None
+        self._task.cancel()
+        self._task = None
+        self.start()
 
     def _end(self, cause):
         if self.incarnation and self.incarnation.closed is None:
@@ -311,7 +328,7 @@ class Generator:
         """Even ones IPv4, odd ones IPv6; the same for all peers of a router, so that peers must be told apart."""
         if k % 2:
             return f"2001:db8:{0x1000 + router.index:x}:{k:x}::/64"
-        return f"10.{router.index}.{k}.0/24"
+        return f"{10 + k // 256}.{router.index}.{k % 256}.0/24"
 
     # --- inside the loop ---
     def attributes(self, router, key):
@@ -368,6 +385,13 @@ class Generator:
                     session.redial = redial
                 session.close(how)
         reactor().call(resetting)
+
+    def abandon(self, node, routers=None):
+        """The sessions end half-open: the node still has the old connection when the router dials anew."""
+        def abandoning():
+            for router in self.pick(routers):
+                router.sessions[node].abandon()
+        reactor().call(abandoning)
 
     def configure(self, node, routers=None, **settings):
         """Sets redial, dump_rate, coalesce, address of sessions (before they dial)."""

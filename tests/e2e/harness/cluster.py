@@ -245,7 +245,7 @@ def kill_all(processes):
 class Node:
     """bmp-recv, kafka-gate and ha-arbiter of one node."""
 
-    def __init__(self, cluster, name, settings):
+    def __init__(self, cluster, name, settings, env=None):
         self.name = name
         self.directory = cluster.directory / f"n{len(cluster.nodes)}"  # names may hold anything; socket paths are short
         self.port = free_port()
@@ -267,7 +267,7 @@ class Node:
         self.tools = {}
         for tool in TOOLS:
             own = {**every[tool], **cluster.settings.get(tool, {}), **settings.get(tool, {})}
-            self.tools[tool] = Tool(tool, f"{name} {tool}", d, own, cluster.bin_dir)
+            self.tools[tool] = Tool(tool, f"{name} {tool}", d, own, cluster.bin_dir, env)
         self.recv, self.gate, self.arbiter = (self.tools[t] for t in TOOLS)
         self.address = ("127.0.0.1", self.port)
 
@@ -295,7 +295,7 @@ class Cluster:
 
     def __init__(self, lab, nodes=("A", "B"), partitions=4, redis_url=None, settings=None, node_settings=None,
                  standalone=False, bin_dir=BIN, create_topic=True, cut_kafka=False, cut_redis=False, brokers=None,
-                 redis_client=None):
+                 redis_client=None, node_env=None):
         """`cut_kafka`, `cut_redis`: each node has a path of its own to the server, `kafka_path` and `redis_path`."""
         self.lab, self.cut_kafka, self.cut_redis = lab, cut_kafka, cut_redis
         self.brokers = brokers or lab.servers.brokers
@@ -315,13 +315,13 @@ class Cluster:
         self.sinks = []
         lab.clusters.append(self)
         for name in nodes:
-            self.add_node(name, (node_settings or {}).get(name, {}))
+            self.add_node(name, (node_settings or {}).get(name, {}), (node_env or {}).get(name))
         if create_topic:
             self.create_topic()
             self.log = KafkaLog(self.brokers, self.topic)
 
-    def add_node(self, name, settings=None):
-        node = self.nodes[name] = Node(self, name, settings or {})
+    def add_node(self, name, settings=None, env=None):
+        node = self.nodes[name] = Node(self, name, settings or {}, env)
         return node
 
     def kafka_path(self):
@@ -457,11 +457,11 @@ class Database:
 class PrivateRedis:
     """A Redis server that may be killed; it comes back empty."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, env=None):
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process = Process("redis", ["redis-server", "--bind", "127.0.0.1", "--port", self.port, "--save", "",
-                                         "--appendonly", "no", "--dir", lab.directory], lab.directory / f"redis{self.port}.log")
+                                         "--appendonly", "no", "--dir", lab.directory], lab.directory / f"redis{self.port}.log", env)
 
     def start(self):
         self.process.start()
@@ -536,8 +536,8 @@ class Lab:
         self._closing.callback(database.close)
         return database
 
-    def private_redis(self):
-        private = PrivateRedis(self).start()
+    def private_redis(self, env=None):
+        private = PrivateRedis(self, env).start()
         self._closing.callback(private.kill)
         return private
 
