@@ -110,6 +110,12 @@ $(OUT)/bin/$(1): $(OUT)/obj/tests/tools/$(1).o $(foreach t,$(TOOLS),$$(LIB_$(t))
 endef
 $(foreach t,$(TEST_TOOLS),$(eval $(call test_program,$(t))))
 
+# Preloaded into programs under test: their wall clock can be set.
+$(OUT)/lib/wall_clock.so: tests/preload/wall_clock.cc $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(filter-out -MMD -MP,$(COMPILE)) $(LDFLAGS) -shared -fPIC $< -o $@
+
 UNIT_SRC := $(sort $(wildcard tests/unit/*.cc tests/unit/*/*.cc tests/support/*.cc tests/compat/*/*/*.cc))
 $(OUT)/bin/unit: $(call objects,$(UNIT_SRC)) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
 	@mkdir -p $(@D)
@@ -135,7 +141,7 @@ $(foreach f,$(FUZZERS),$(eval $(call fuzz_program,$(f))))
 .PHONY: all programs unit check check-programs test matrix explore demo up down bench lint asan format fuzz-programs clean help \
   install-deps install $(TOOLS)
 all: $(TOOLS_PRESENT)
-programs: all $(TEST_TOOLS:%=$(OUT)/bin/%)
+programs: all $(TEST_TOOLS:%=$(OUT)/bin/%) $(OUT)/lib/wall_clock.so
 fuzz-programs: $(FUZZERS:%=$(OUT)/bin/%)
 check-programs: programs fuzz-programs $(OUT)/bin/unit
 
@@ -178,7 +184,7 @@ asan:  ## unit tests and corpus replay under address and undefined sanitizers
 	$(MAKE) --no-print-directory BUILD=asan check
 
 ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS),$(t)/*.cc $(t)/*.h) \
-  tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/tools/*.cc \
+  tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/tools/*.cc tests/preload/*.cc \
   tests/explore/*.cc tests/explore/*.h))
 LINT_SOURCES := $(filter %.cc,$(filter common/% $(TOOLS:%=%/%),$(ALL_SOURCES)))
 lint:  ## clang-format and clang-tidy; warnings are errors
