@@ -49,7 +49,7 @@ ifneq ($(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell for p in $(PKGS_all); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
 ifneq ($(strip $(MISSING)),)
 # The targets that install what they need first run scripts/install-deps and then call make again.
-ifeq ($(filter demo test matrix up bench lint,$(MAKECMDGOALS)),)
+ifeq ($(filter demo test matrix routers up bench lint,$(MAKECMDGOALS)),)
 $(error missing development packages: $(MISSING); run scripts/install-deps)
 endif
 endif
@@ -138,7 +138,7 @@ $(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OU
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_program,$(f))))
 
-.PHONY: all programs unit check check-programs test matrix explore demo up down bench lint asan format fuzz-programs clean help \
+.PHONY: all programs unit check check-programs test matrix routers explore demo up down bench lint asan format fuzz-programs clean help \
   install-deps install $(TOOLS)
 all: $(TOOLS_PRESENT)
 programs: all $(TEST_TOOLS:%=$(OUT)/bin/%) $(OUT)/lib/wall_clock.so
@@ -158,6 +158,10 @@ test:  ## everything; the last line is "N passed, N failed"
 matrix:  ## the rows of the failure matrix that have a test, the long ones too; ROW=7 picks one, SEEDS=20 repeats
 	@scripts/install-deps
 	@scripts/matrix
+
+routers:  ## every test with real routers, FRR and GoBGP, the long ones too
+	@scripts/install-deps
+	@scripts/routers
 
 explore:  ## arbiter, gate and fence in all orders of events, half an hour; any violation is told with its way
 	@$(MAKE) --no-print-directory $(OUT)/bin/explore

@@ -86,7 +86,7 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, interrupt)  # leaves nothing behind when its time is over
     config.addinivalue_line("markers", "scenario: runs in a lane; takes the argument `lab` alone")
     config.addinivalue_line("markers", "loss: judges loss, so it needs a real broker")
-    config.addinivalue_line("markers", "long: takes its time; for `make matrix`, not for `make test`")
+    config.addinivalue_line("markers", "long: takes its time; for `make matrix` and `make routers`, not for `make test`")
 
 
 def pytest_generate_tests(metafunc):

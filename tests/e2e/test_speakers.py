@@ -124,6 +124,8 @@ def test_a_removed_neighbor_is_not_reported(lab, kind, sessions):
     owner = s.settle()
     if sessions == "one":
         s.cut_off(owner)
+    elif kind == "gobgp":
+        wait_for("all peers have been counted", 20, lambda: not s.suspects(), every=0.5)
     s.router.remove_neighbor(SECOND)
     s.feeders.pop(SECOND).close()
     if sessions == "one":
@@ -131,6 +133,8 @@ def test_a_removed_neighbor_is_not_reported(lab, kind, sessions):
         wait_for("the session is back", 30, lambda: s.synced(owner))
     owed = s.judge(lambda key: key[1] == SECOND)
     assert {view for view, _, _ in owed} == {"frr": {"pre", "post"}, "gobgp": {"pre"}}[kind]
+    if kind == "gobgp" and sessions == "both":
+        wait_for("the query of the manual finds it", 70, lambda: s.suspects() == {SECOND}, every=1)
     s.refresh()
     assert s.judge() == []
 
@@ -166,8 +170,10 @@ def test_gobgp_keeps_back_withdrawals_of_what_a_dump_brought(lab):
     s.feeders[FIRST].withdraw(V6[:5])
     owed = s.judge(lambda key: key in [("post", FIRST, prefix) for prefix in gone])
     assert len(owed) == len(gone), "GoBGP sent them: nothing was provoked"
+    wait_for("the query of the manual finds it", 20, lambda: s.suspects() == {FIRST}, every=0.5)
     s.refresh()
     assert s.judge() == []
+    wait_for("it finds nothing any more", 20, lambda: not s.suspects(), every=0.5)
 
 
 @pytest.mark.long

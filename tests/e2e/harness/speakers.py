@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from . import verdict
-from .cluster import SCRIPTS, free_port, wait_for
+from .cluster import SCRIPTS, TREE, free_port, wait_for
 
 sys.path.insert(0, str(SCRIPTS))
 
@@ -210,6 +210,11 @@ class SpeakerStage:
         assert not ended, ended
         self.owner()
         return owed
+
+    def suspects(self):
+        """Peers that the query in docs/routers.md lists."""
+        query = (TREE / "docs/routers.md").read_text().split("```sql\n")[1].split("```")[0]
+        return {row[1] for row in self.sink.database.sql(query)}
 
     def judge_switch(self, killed, at):
         """The take-over from a node killed at that wall clock time: how long it took and what was delivered twice."""
