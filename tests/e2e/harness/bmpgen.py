@@ -287,10 +287,10 @@ class Router:
 class Generator:
     """R routers. Peers: by default two each, IPv4 and IPv6; the first shows its pre-policy view, the second both."""
 
-    def __init__(self, routers, nodes, peers=2, table=20, churn=4, seed=1, prefix="r"):
-        """`nodes`: name -> (host, port)."""
+    def __init__(self, routers, nodes, peers=2, table=20, churn=4, seed=1, prefix="r", first_number=0):
+        """`nodes`: name -> (host, port). Generators side by side need other prefixes and numbers far apart."""
         self.changes = {}  # number -> Change
-        self.number = 0
+        self.number = first_number
         self.dice = random.Random(seed)
         self.routers = []
         self._churn = None

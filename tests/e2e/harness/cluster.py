@@ -295,13 +295,14 @@ class Cluster:
 
     def __init__(self, lab, nodes=("A", "B"), partitions=4, redis_url=None, settings=None, node_settings=None,
                  standalone=False, bin_dir=BIN, create_topic=True, cut_kafka=False, cut_redis=False, brokers=None,
-                 redis_client=None, node_env=None):
-        """`cut_kafka`, `cut_redis`: each node has a path of its own to the server, `kafka_path` and `redis_path`."""
+                 redis_client=None, node_env=None, topic=None):
+        """`cut_kafka`, `cut_redis`: each node has a path of its own to the server, `kafka_path` and `redis_path`. `topic`: that
+        of another cluster, shared with it."""
         self.lab, self.cut_kafka, self.cut_redis = lab, cut_kafka, cut_redis
         self.brokers = brokers or lab.servers.brokers
         self.redis_client = redis_client  # where the URL is one that the Python library does not know
         self.name = f"e2e-{secrets.token_hex(4)}"
-        self.topic = f"{self.name}.parsed"
+        self.topic = topic or f"{self.name}.parsed"
         self.partitions = partitions
         self.bin_dir = bin_dir
         self.directory = lab.directory / f"c{len(lab.clusters)}"
@@ -317,7 +318,8 @@ class Cluster:
         for name in nodes:
             self.add_node(name, (node_settings or {}).get(name, {}), (node_env or {}).get(name))
         if create_topic:
-            self.create_topic()
+            if not topic:
+                self.create_topic()
             self.log = KafkaLog(self.brokers, self.topic)
 
     def add_node(self, name, settings=None, env=None):
