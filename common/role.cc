@@ -130,12 +130,13 @@ bool get_role_router(ByteReader& r, RoleRouter& g) {
 }
 
 // Checks tag and version; the reader then stands at the first field.
-std::string check_head(ByteReader& r, std::uint8_t tag, const char* what) {
-  std::uint8_t seen = 0, version = 0;
+std::string check_head(ByteReader& r, std::uint8_t tag, const char* what, std::uint8_t& version) {
+  std::uint8_t seen = 0;
   if (!r.u8(seen) || !r.u8(version)) return fmt::format("{} table shorter than its header", what);
   if (seen != tag) return fmt::format("not a {} table (tag {})", what, seen);
-  if (version != kRoleTableVersion)
-    return fmt::format("{} table version {} is not supported (this build reads 1)", what, version);
+  if (version == 0 || version > kRoleTableVersion)
+    return fmt::format("{} table version {} is not supported (this build reads 1 to {})", what, version,
+                       kRoleTableVersion);
   return {};
 }
 
@@ -162,14 +163,16 @@ BootTime step_back(const std::vector<Bracket>& brackets, BootTime start) {
 std::string encode_gate_status(const GateStatus& m) {
   std::string out;
   ByteWriter w(out);
+  const bool plain = m.retain == kDefaultRetain;
   w.u8(kStatusTag);
-  w.u8(kRoleTableVersion);
+  w.u8(plain ? 1 : kRoleTableVersion);
   w.u64(m.gate_inc);
   w.u64(m.recv_inc);
   w.u8(m.recv_alive ? 1 : 0);
   w.u64(m.n);
   put_time(w, m.sent);
   w.u8(m.kafka_ok ? 1 : 0);
+  if (!plain) w.i64(m.retain.count());
   w.u32(static_cast<std::uint32_t>(m.routers.size()));
   for (const GateRouter& g : m.routers) put_gate_router(w, g);
   return out;
@@ -178,12 +181,15 @@ std::string encode_gate_status(const GateStatus& m) {
 Result<GateStatus> decode_gate_status(Bytes frame) {
   using R = Result<GateStatus>;
   ByteReader r(frame);
-  if (std::string e = check_head(r, kStatusTag, "gate status"); !e.empty()) return R::failure(e);
+  std::uint8_t version = 0;
+  if (std::string e = check_head(r, kStatusTag, "gate status", version); !e.empty()) return R::failure(e);
   GateStatus m;
+  std::int64_t retain = kDefaultRetain.count();
   std::uint32_t count = 0;
   if (!r.u64(m.gate_inc) || !r.u64(m.recv_inc) || !get_bool(r, m.recv_alive) || !r.u64(m.n) || !get_time(r, m.sent) ||
-      !get_bool(r, m.kafka_ok) || !r.u32(count) || count > kMaxRouters)
+      !get_bool(r, m.kafka_ok) || (version >= 2 && !r.i64(retain)) || !r.u32(count) || count > kMaxRouters)
     return R::failure("gate status table cut short in its head");
+  m.retain = Millis(retain);
   for (std::uint32_t n = 0; n < count; ++n) {
     GateRouter g;
     if (!get_gate_router(r, g)) return R::failure(fmt::format("gate status table malformed at byte {}", r.offset()));
@@ -196,12 +202,13 @@ std::string encode_roles(const Roles& m) {
   std::string out;
   ByteWriter w(out);
   w.u8(kRolesTag);
-  w.u8(kRoleTableVersion);
+  w.u8(m.by_age ? kRoleTableVersion : 1);
   w.u64(m.arbiter_inc);
   w.u64(m.tick);
   put_time(w, m.sent);
   w.i64(m.lease.count());
   w.u8(m.solo ? 1 : 0);
+  if (m.by_age) w.u8(1);
   w.u64(m.gen);
   w.text8(m.node);
   w.u32(static_cast<std::uint32_t>(m.routers.size()));
@@ -212,13 +219,15 @@ std::string encode_roles(const Roles& m) {
 Result<Roles> decode_roles(Bytes frame) {
   using R = Result<Roles>;
   ByteReader r(frame);
-  if (std::string e = check_head(r, kRolesTag, "roles"); !e.empty()) return R::failure(e);
+  std::uint8_t version = 0;
+  if (std::string e = check_head(r, kRolesTag, "roles", version); !e.empty()) return R::failure(e);
   Roles m;
   std::int64_t lease = 0;
   std::string_view node;
   std::uint32_t count = 0;
   if (!r.u64(m.arbiter_inc) || !r.u64(m.tick) || !get_time(r, m.sent) || !r.i64(lease) || !get_bool(r, m.solo) ||
-      !r.u64(m.gen) || !r.text8(node) || !r.u32(count) || count > kMaxRouters)
+      (version >= 2 && !get_bool(r, m.by_age)) || !r.u64(m.gen) || !r.text8(node) || !r.u32(count) ||
+      count > kMaxRouters)
     return R::failure("roles table cut short in its head");
   m.lease = Millis(lease);
   m.node = node;

@@ -16,7 +16,10 @@
 
 namespace bmpha {
 
-inline constexpr std::uint8_t kRoleTableVersion = 1;
+// Version 2 adds GateStatus::retain and Roles::by_age. A table that has the values of version 1 in them is written as
+// version 1, so that the other process may be of an older build.
+inline constexpr std::uint8_t kRoleTableVersion = 2;
+inline constexpr Millis kDefaultRetain{5000};
 
 enum class Role : std::uint8_t { kStandby = 0, kActive = 1, kReleasing = 2 };
 const char* role_name(Role r);
@@ -68,7 +71,8 @@ struct GateStatus {
   bool recv_alive = false;     // an ALIVE came within 1.5 s
   std::uint64_t n = 0;         // counts messages
   BootTime sent;
-  bool kafka_ok = true;  // false after kKafkaBad of failing, true again after kKafkaGood of success
+  bool kafka_ok = true;            // false after kKafkaBad of failing, true again after kKafkaGood of success
+  Millis retain = kDefaultRetain;  // what it keeps behind a cover
   std::vector<GateRouter> routers;
 };
 
@@ -91,8 +95,9 @@ struct Roles {
   std::uint64_t arbiter_inc = 0;
   std::uint64_t tick = 0;
   BootTime sent;
-  Millis lease{1500};  // no produce() when the last ROLES is older
-  bool solo = false;   // every active role is solo
+  Millis lease{1500};   // no produce() when the last ROLES is older
+  bool solo = false;    // every active role is solo
+  bool by_age = false;  // a standby's covers are ages: what was read before is dropped, nothing is kept behind them
   std::uint64_t gen = 0;
   std::string node;
   std::vector<RoleRouter> routers;  // a held router without an entry is standby without cover

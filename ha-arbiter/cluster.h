@@ -38,6 +38,14 @@ struct RouterEntry {
   bool operator==(const RouterEntry&) const = default;
 };
 
+// A node as one whole, where nodes rank as such (`grain = collector`).
+struct CollectorEntry {
+  std::uint64_t since = 0;  // start of this collector, or its last new timestamp
+  std::uint8_t cls = 3;  // 0 well, 2 its kafka-gate lost what it had still to send again, 3 not healthy or not willing
+  std::uint64_t recv_inc = 0;  // of the bmp-recv that `since` belongs to; 0: none was seen yet
+  bool operator==(const CollectorEntry&) const = default;
+};
+
 // A node's key, without the Redis time before it.
 struct NodeBlob {
   std::string id;
@@ -50,6 +58,7 @@ struct NodeBlob {
   bool solo = false;     // has routers that were taken without Redis and are not yet re-asserted
   bool settled = false;  // nothing that was sent under this gen, or an earlier one, needs to be settled
   std::map<std::string, std::uint64_t> seen;  // gens of other nodes that this one has handled
+  std::optional<CollectorEntry> collector;    // this node ranks as one whole
   std::vector<RouterEntry> routers;
   bool operator==(const NodeBlob&) const = default;
 };

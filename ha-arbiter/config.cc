@@ -4,6 +4,7 @@
 
 #include "common/node_name.h"
 #include "common/value_checks.h"
+#include "ha-arbiter/timing.h"
 
 namespace bmpha::arbiter {
 namespace {
@@ -33,24 +34,34 @@ std::string check_redis(const Config& c) {
 
 std::string check_path(const std::string& text) { return text.empty() ? "expected a path" : ""; }
 
+// The largest difference in time at which two nodes read the same change. It is what `hold` says, but for records that
+// are dropped by their age `hold` is that age.
+constexpr Millis kMargin{2000};
+bool is_by_age(const Config& c) { return c.trim == "time"; }
+Timing timing_of(const Config& c) {
+  return {c.tick, c.redis_timeout, c.ttl, c.lease, is_by_age(c) ? kMargin : c.hold, c.retain};
+}
+
 }  // namespace
 
 std::string check_timing(const Config& c) {
   if (std::string e = check_node_name_given(c.node); !e.empty()) return e;
-  if (c.tick + 2 * c.redis_timeout > c.ttl)
-    return fmt::format("key ttl: {} ms is less than tick + 2 * redis-timeout = {} ms", c.ttl.count(),
-                       (c.tick + 2 * c.redis_timeout).count());
-  if (c.lease >= c.ttl)
-    return fmt::format("key lease: {} ms is not less than ttl = {} ms", c.lease.count(), c.ttl.count());
+  if (const auto broken = broken_bound(timing_of(c))) return fmt::format("key {}: {}", broken->key, broken->why);
   if (c.lease <= c.tick)
     return fmt::format("key lease: {} ms is not more than tick = {} ms", c.lease.count(), c.tick.count());
-  if (c.retain < 2 * c.hold + c.tick + c.redis_timeout)
-    return fmt::format("key retain: {} ms is less than 2 * hold + tick + redis-timeout = {} ms", c.retain.count(),
-                       (2 * c.hold + c.tick + c.redis_timeout).count());
   if (c.down_delay < c.stale_delay)
     return fmt::format("key router-down-delay: {} ms is less than router-stale-delay = {} ms", c.down_delay.count(),
                        c.stale_delay.count());
   return {};
+}
+
+std::string hold_warning(const Config& c) {
+  const Nanos need = safe_hold(timing_of(c));
+  if (!is_by_age(c) || c.hold >= need) return {};
+  return fmt::format(
+      "trim = time with hold = {} ms: a node that takes over after a fault lacks what was dropped before "
+      "HINT: hold must be at least {} ms, or trim = evidence",
+      c.hold.count(), std::chrono::duration_cast<Millis>(need).count());
 }
 
 void add_options(Options& o, Config& c) {
@@ -75,11 +86,17 @@ void add_options(Options& o, Config& c) {
   o.text("status-socket", &c.status_socket, "where kafka-gate publishes its state", check_endpoint);
   o.text("roles-socket", &c.roles_socket, "where the roles are published", check_endpoint);
   o.text("state-file", &c.state_file, "file for the highest epoch and the gen", check_path);
+  o.choice("grain", &c.grain, {"router", "collector"},
+           "what has one active node: every router, or the collector with all its routers");
+  o.choice("trim", &c.trim, {"evidence", "time"},
+           "held records are dropped when the owner is known to have sent them, or when they are older than hold");
   o.text("dump-file", &c.dump_file, "file for the state dump on SIGUSR1; empty: one line on stdout");
   o.duration("tick", &c.tick, "time between two exchanges with Redis", Millis{50}, kMinute);
   o.duration("redis-timeout", &c.redis_timeout, "deadline of one exchange with Redis", Millis{20}, kMinute);
   o.duration("ttl", &c.ttl, "silence after which another node is dead, or Redis unreachable", Millis{200}, kMinute);
-  o.duration("hold", &c.hold, "largest difference in time at which two nodes read the same change", Millis{0}, kDay);
+  o.duration("hold", &c.hold,
+             "largest difference in time at which two nodes read the same change; with trim = time: age", Millis{0},
+             kDay);
   o.duration("retain", &c.retain, "as kafka-gate's: what it keeps behind the owner's progress", Millis{0}, kDay);
   o.duration("lease", &c.lease, "kafka-gate stops sending when it has heard nothing for this long", Millis{100},
              kMinute);
@@ -100,8 +117,10 @@ DeciderSettings decider_settings(const Config& c, std::uint64_t inc) {
   s.tick = c.tick;
   s.redis_timeout = c.redis_timeout;
   s.ttl = c.ttl;
-  s.margin = c.hold;
-  s.retain = c.retain;
+  s.grain = c.grain == "collector" ? Grain::kCollector : Grain::kRouter;
+  s.by_age = is_by_age(c);
+  s.hold = c.hold;
+  s.margin = timing_of(c).margin;
   s.lease = c.lease;
   s.stale_delay = c.stale_delay;
   s.down_delay = c.down_delay;

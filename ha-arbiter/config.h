@@ -26,6 +26,8 @@ struct Config {
   std::string roles_socket = "ipc:///run/bmp-ha/roles.sock";
   std::string state_file = "/var/lib/bmp-ha/ha-arbiter.state";
   std::string dump_file;
+  std::string grain = "router";
+  std::string trim = "evidence";
   Millis tick{500};
   Millis redis_timeout{400};
   Millis ttl{2000};
@@ -40,6 +42,8 @@ struct Config {
 void add_options(Options& options, Config& config);
 // Empty, or which key breaks which bound.
 std::string check_timing(const Config& config);
+// Settings that work, but with which a fault can cost records; empty: none.
+std::string hold_warning(const Config& config);
 DeciderSettings decider_settings(const Config& config, std::uint64_t inc);
 // The URL was checked by add_options.
 RedisSettings redis_settings(const Config& config);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "common/rules.h"
 #include "ha-arbiter/node_blob.h"
 
 namespace bmpha::arbiter {
@@ -85,8 +86,26 @@ void Decider::begin_tick(BootTime now) {
   awake(now);
   lateness_ = last_tick_ ? std::max(Nanos{0}, now - *last_tick_ - s_.tick) : Nanos{0};
   last_tick_ = now;
-  if (lateness_ > s_.ttl / 2)
-    note(LogLevel::kWarn, "tick late, nothing is trimmed", fmt::format("{} ms late", to_ms(lateness_)));
+  const auto broken = broken_timing();
+  const std::string_view key = broken ? broken->key : "";
+  if (key == "tick")
+    note(LogLevel::kWarn, "tick late, nothing is trimmed", broken->why);
+  else if (broken && key != broken_key_)
+    note(LogLevel::kError, "timing broken, nothing is trimmed", fmt::format("key {}: {}", key, broken->why));
+  broken_key_ = key;
+}
+
+// The settings were checked at the start; here they meet what is measured, and what kafka-gate says of its own.
+std::optional<BrokenBound> Decider::broken_timing() const {
+  if (!s_.check_bounds || !rule_on("A7-timing")) return std::nullopt;
+  if (lateness_ > s_.ttl / 2) return BrokenBound{"tick", fmt::format("{} ms late", to_ms(lateness_))};
+  if (exchange_ > s_.redis_timeout)
+    return BrokenBound{"redis-timeout", fmt::format("redis answered after {} ms", to_ms(exchange_))};
+  Timing t{s_.tick, s_.redis_timeout, s_.ttl, s_.lease, s_.margin, gate_known_ ? Nanos(status_.retain) : Nanos::max()};
+  if (auto broken = broken_bound(t)) return broken;
+  t.tick += lateness_;
+  t.redis_timeout = exchange_;
+  return broken_bound(t);
 }
 
 // --- start
@@ -96,6 +115,7 @@ void Decider::join(const NodeReading* left_behind, std::int64_t redis_ms, BootTi
   ever_ok_ = true;
   redis_ms_ = redis_ms;
   redis_at_ = last_ok_ = at;
+  restamp_collector("", now);
   if (left_behind == nullptr || !left_behind->blob || left_behind->blob->leaving) {
     note(LogLevel::kInfo, "joined cluster", "");
     return;
@@ -112,6 +132,8 @@ void Decider::take_back(const NodeBlob& blob, BootTime pub_at) {
   unsettled_ = unsettled_ || !blob.settled || blob.solo;
   tick_no_ = blob.tick;
   seen_ = blob.seen;
+  if (blob.collector) collector_ = *blob.collector;
+  collector_checked_ = blob.collector.has_value();
   if (blob.forced_active) mode_ = Mode::kForcedActive;
   if (blob.forced_standby) mode_ = Mode::kForcedStandby;
   for (const RouterEntry& e : blob.routers) {
@@ -216,6 +238,7 @@ void Decider::observe(const Observation& o, BootTime now) {
   fresh_ = true;
   redis_ms_ = o.redis_ms;
   redis_at_ = last_ok_ = o.at;
+  exchange_ = now - o.at;
   own_ = o.own;
   for (const auto& [router, e] : own_) highest_epoch_ = std::max(highest_epoch_, e.epoch);
   for (auto& [id, v] : nodes_) v.present = false;
@@ -223,6 +246,7 @@ void Decider::observe(const Observation& o, BootTime now) {
     if (id != s_.node) read_node(id, reading, o);
   std::erase_if(nodes_, [&](const auto& n) { return !n.second.present && o.at - n.second.advanced > kForgetNode; });
   for (auto& [router, st] : routers_) st.w_confirmed = st.w_sent;
+  stamp_at_start(now);
 }
 
 void Decider::read_node(const std::string& id, const NodeReading& reading, const Observation& o) {
@@ -323,6 +347,7 @@ void Decider::command(Command command, BootTime now) {
     case Command::kRestamp:
       for (auto& [id, st] : routers_)
         if (st.since != 0) restamp(st, now);
+      restamp_collector("", now);
       note(LogLevel::kInfo, "new timestamp for every session", "signal");
       break;
     case Command::kForceActive:

@@ -14,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "common/log.h"
 #include "common/role.h"
 #include "ha-arbiter/cluster.h"
+#include "ha-arbiter/timing.h"
 
 namespace bmpha::explore {
 struct StateBytes;
@@ -28,14 +30,21 @@ struct StateBytes;
 
 namespace bmpha::arbiter {
 
+// What one role is for: every router by itself, or the collector with all its routers, as in the tools that this one
+// descends from. The second holds while all live nodes are set so.
+enum class Grain : std::uint8_t { kRouter, kCollector };
+
 struct DeciderSettings {
   std::string node;
+  Grain grain = Grain::kRouter;
   std::uint64_t inc = 0;  // of this process
   Nanos tick = Millis(500);
   Nanos redis_timeout = Millis(400);
   Nanos ttl = Millis(2000);
   Nanos margin = Millis(2000);
-  Nanos retain = Millis(5000);
+  bool by_age = false;        // a standby drops what is older than `hold`, whatever the owner has sent
+  Nanos hold = Millis(2000);  // that age
+  bool check_bounds = true;   // A.7 at each tick, with what was measured; without a clock there is nothing to measure
   Nanos lease = Millis(1500);
   Nanos stale_delay = Millis(10'000);
   Nanos down_delay = Millis(900'000);
@@ -125,6 +134,7 @@ struct RouterState {
   // Trimming
   std::optional<BootTime> cover;  // last one given, or W at the release (F2)
   bool cover_now = false;         // may be given now
+  bool unserved = false;          // grain = collector: the active collector has nothing of it
   // Nobody has it (A4.9)
   Emit emit = Emit::kNone;
   std::optional<BootTime> unheld_since;
@@ -183,9 +193,17 @@ class Decider {  // NOLINT: in the order of reading, not of size
   bool is_leaving() const { return leaving_; }
   bool gate_is_silent(BootTime now) const;
   bool claims_pending() const { return !pending_.empty(); }
+  // How this node ranks as one whole; none while each router ranks by itself.
+  std::optional<CollectorEntry> collector() const {
+    return s_.grain == Grain::kCollector ? std::optional(collector_) : std::nullopt;
+  }
+  // The node that is active for all routers; none where each router has an owner of its own.
+  std::optional<std::string> first_collector(BootTime now) const;
   Mode mode() const { return mode_; }
   std::uint64_t gen() const { return gen_; }
   Nanos lateness() const { return lateness_; }
+  // Why nothing may be trimmed now, as far as that is a matter of timing (A.7).
+  std::optional<BrokenBound> broken_timing() const;
 
  private:
   friend struct explore::StateBytes;  // tests compare whole states
@@ -246,7 +264,7 @@ class Decider {  // NOLINT: in the order of reading, not of size
   bool is_node_sick(BootTime now) const;
   bool is_kafka_just_failing(BootTime now) const;
   bool is_torn(const RouterState& st, BootTime now) const;
-  bool is_gate_behind(RouterState& st) const;
+  bool is_gate_behind(RouterState& st, BootTime now) const;
   bool is_in_dump(const RouterState& st, BootTime now) const;
   bool is_stalled(RouterState& st, BootTime now);
   Rank my_rank(const RouterState& st) const;
@@ -277,10 +295,19 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void forget_unused();
   Nanos since_observed(BootTime now) const { return now - last_ok_; }
 
+  // decider_collector.cc
+  void restamp_collector(const std::string& why, BootTime now);
+  void stamp_at_start(BootTime now);
+  void yield_collector(const RouterState& st, BootTime now);
+  void note_collector(BootTime now);
+  void note_unserved(RouterState& st, BootTime now);
+  void watch_grain(BootTime now);
+
   // decider_output.cc
   Roles roles(BootTime now);
   RoleRouter role_row(RouterState& st, BootTime now);
   std::optional<BootTime> standby_cover(RouterState& st, BootTime now);
+  std::optional<BootTime> standby_line(RouterState& st, BootTime now);
   std::optional<BootTime> owner_cover(const RouterState& st, BootTime now) const;
   bool may_trim(BootTime now) const;
   RouterEntry entry(const RouterState& st, BootTime now) const;
@@ -325,12 +352,17 @@ class Decider {  // NOLINT: in the order of reading, not of size
   BootTime woke_at_;
   std::optional<BootTime> last_tick_;
   Nanos lateness_{0};
+  Nanos exchange_{0};            // how long the last one with Redis took
+  std::string_view broken_key_;  // of broken_timing() at the last tick
   bool joined_ = false;
   bool hung_ = false;  // until the next reading
   bool solo_ = false;
   bool leaving_ = false;
   Mode mode_ = Mode::kAutomatic;
   bool all_forced_ = false;
+  CollectorEntry collector_;
+  bool collector_checked_ = false;  // no other collector's timestamp was above a new one at its start
+  bool grain_differs_ = false;
   std::uint64_t tick_no_ = 0;
   std::uint64_t roles_no_ = 0;
   std::uint64_t highest_epoch_ = 0;

@@ -32,6 +32,7 @@ NodeBlob Decider::blob_head(BootTime now) {
            });
   b.settled = !unsettled_;
   b.seen = seen_;
+  b.collector = collector();
   awake(now);
   return b;
 }
@@ -69,6 +70,7 @@ RouterEntry Decider::entry(const RouterState& st, BootTime now) const {
 NodeBlob Decider::blob(BootTime now) {
   NodeBlob b = blob_head(now);
   if (gate_known_) refresh(now);
+  b.collector = collector();
   for (auto& [id, st] : routers_) {
     if (!is_shown(st)) continue;
     b.routers.push_back(entry(st, now));
@@ -105,7 +107,7 @@ ClaimBatch Decider::claim_batch(BootTime now) {
 // --- ROLES
 
 bool Decider::may_trim(BootTime now) const {
-  return !solo_ && ever_ok_ && since_observed(now) < s_.ttl && lateness_ <= s_.ttl / 2;
+  return !solo_ && ever_ok_ && since_observed(now) < s_.ttl && !broken_timing();
 }
 
 // A standby's line: W of the current owner under the current claim, and only if that owner has settled what this
@@ -127,6 +129,16 @@ std::optional<BootTime> Decider::standby_cover(RouterState& st, BootTime now) {
   return st.cover;
 }
 
+// By age: while another node is there to own the router. What it has sent is not asked.
+std::optional<BootTime> Decider::standby_line(RouterState& st, BootTime now) {
+  const auto cover = standby_cover(st, now);
+  if (!s_.by_age || !may_trim(now)) return cover;
+  const auto own = own_.find(st.router);
+  const auto n = own != own_.end() ? nodes_.find(own->second.node) : nodes_.end();
+  if (n == nodes_.end() || !n->second.readable || !is_live(n->second, now)) return std::nullopt;
+  return now - s_.hold;
+}
+
 // The owner's own line: never beyond the W that others may start from.
 std::optional<BootTime> Decider::owner_cover(const RouterState& st, BootTime now) const {
   if (!may_trim(now) || st.solo || is_superseded(st) || !st.w || !st.w_confirmed) return std::nullopt;
@@ -140,7 +152,7 @@ RoleRouter Decider::role_row(RouterState& st, BootTime now) {
   r.epoch = st.epoch;
   r.reset_session = st.reset;
   if (st.role != Role::kActive) {
-    if (st.role == Role::kStandby) r.cover = standby_cover(st, now);
+    if (st.role == Role::kStandby) r.cover = standby_line(st, now);
     return r;
   }
   r.role = Role::kActive;
@@ -159,6 +171,7 @@ Roles Decider::roles(BootTime now) {
   m.sent = now;
   m.lease = std::chrono::duration_cast<Millis>(s_.lease);
   m.solo = solo_;
+  m.by_age = s_.by_age;
   m.gen = gen_;
   m.node = s_.node;
   for (auto& [id, st] : routers_)

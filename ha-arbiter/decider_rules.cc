@@ -31,6 +31,7 @@ Decision Decider::decide(BootTime now) {
     if (fresh && !pending_.empty()) d.claims = claim_batch(now);
     echo_gens(now);
     watch_forced(now);
+    watch_grain(now);
     forget_unused();
     d.roles = roles(now);
   }
@@ -53,6 +54,7 @@ void Decider::refresh(BootTime now) {
     finish_release(st, now);
     classify(st, now);
   }
+  note_collector(now);
 }
 
 void Decider::note_session(RouterState& st, BootTime now) {
@@ -73,7 +75,8 @@ void Decider::note_session(RouterState& st, BootTime now) {
 // W never falls within an epoch: what Kafka has acknowledged stays acknowledged, whatever restarts here.
 void Decider::note_watermark(RouterState& st) {
   const GateRouter* g = row(st.router);
-  if (g == nullptr || g->epoch == 0 || g->epoch < st.epoch) return;
+  if (g == nullptr || g->epoch < st.epoch) return;
+  if (g->epoch == 0 && !(st.solo && st.role == Role::kActive)) return;  // never owned, and not alone either
   if (st.role == Role::kStandby && st.epoch == 0 && !solo_) {  // what an earlier process of this node claimed
     st.epoch = g->epoch;
     st.w.reset();
@@ -154,7 +157,7 @@ void Decider::classify(RouterState& st, BootTime now) {
     restamp(st, now);  // when it wakes it is the youngest: no switch back
   }
   const std::uint8_t before = st.cls;
-  if (is_node_sick(now) || is_gate_behind(st))
+  if (is_node_sick(now) || is_gate_behind(st, now))
     st.cls = 3;
   else if (st.hold != Hold::kUp || st.stalled)
     st.cls = 2;
@@ -192,7 +195,7 @@ bool Decider::is_torn(const RouterState& st, BootTime now) const {
 
 // A restarted gate lost what it had released. A standby's is no successor before the owner's W has passed that; an
 // owner's cannot go on with a claim that had still to replay it.
-bool Decider::is_gate_behind(RouterState& st) const {
+bool Decider::is_gate_behind(RouterState& st, BootTime now) const {
   if (!st.fresh_gate) return false;
   const GateRouter* g = row(st.router);
   if (st.old_row) return st.role == Role::kStandby;
@@ -208,7 +211,8 @@ bool Decider::is_gate_behind(RouterState& st) const {
     if (const auto v = nodes_.find(own->second.node); v != nodes_.end())
       if (const auto r = v->second.routers.find(st.router); r != v->second.routers.end())
         covered =
-            r->second.entry.epoch == own->second.epoch && r->second.w && g->trimmed_to <= *r->second.w - s_.retain;
+            r->second.entry.epoch == own->second.epoch && r->second.w && g->trimmed_to <= *r->second.w - status_.retain;
+  if (s_.by_age && g->trimmed_to <= now - s_.hold) covered = true;
   if (covered) st.fresh_gate = false;
   return !covered;
 }
@@ -245,6 +249,7 @@ Decider::Rank Decider::rank_of(const NodeView& v, const NodeView::Router& r) {
 
 bool Decider::should_own(const RouterState& st, BootTime now) const {
   if (st.hold == Hold::kNone) return false;
+  if (const auto first = first_collector(now)) return *first == s_.node;
   const Rank mine = my_rank(st);
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
     const NodeView& v = n.second;
@@ -322,6 +327,8 @@ Decider::StartPoint Decider::start_point(const RouterState& st, BootTime now) co
   // Everything held is enough when it reaches back to what was known to be delivered.
   const BootTime reach = p.everything ? known.value_or(st.cover.value_or(BootTime{})) : p.at;
   p.held = trimmed_to <= reach || opener;
+  // What was dropped by its age is not asked for: a take-over sends what is held.
+  if (!p.held && s_.by_age) return {BootTime{}, true, true};
   return p;
 }
 
@@ -391,9 +398,11 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
   if (st.role == Role::kActive && st.gate_lost) release(st, "kafka-gate restarted within a replay", now);
   if (st.role == Role::kActive && is_superseded(st)) {
     restamp(st, now);
+    yield_collector(st, now);
     return release(st, "superseded", now);
   }
   const bool want = should_own(st, now);
+  note_unserved(st, now);
   if (!want) {
     st.reset = {};
     st.torn_since.reset();
@@ -607,14 +616,15 @@ void Decider::forget_unused() {
 }
 
 bool Decider::may_exit(BootTime now) const {
+  const auto heir = first_collector(now);  // of a router that it does not have nobody else will be the owner
   return std::all_of(routers_.begin(), routers_.end(), [&](const auto& r) {
     const RouterState& st = r.second;
     const auto own = own_.find(st.router);
     const bool taken = own == own_.end() || own->second.node != s_.node;
     const bool wanted = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
       const auto v = n.second.routers.find(st.router);
-      return n.second.readable && is_live(n.second, now) && !n.second.blob.leaving && v != n.second.routers.end() &&
-             v->second.entry.hold == Hold::kUp;
+      return n.second.readable && is_live(n.second, now) && heir.value_or(n.first) == n.first &&
+             !n.second.blob.leaving && v != n.second.routers.end() && v->second.entry.hold == Hold::kUp;
     });
     return (taken && st.role == Role::kStandby) || !wanted;
   });

@@ -128,13 +128,22 @@ bool to_router(std::string_view line, RouterEntry& e) {
   return line.empty();
 }
 
-std::string decode_head(Cursor& c, NodeBlob& b, std::string_view& next) {
+bool to_collector(std::string_view line, CollectorEntry& e) {
+  std::uint64_t cls = 0;
+  if (!to_counter(take_word(line), e.since) || !to_number(take_word(line), cls, std::uint64_t{3}) ||
+      !to_hex64(take_word(line), e.recv_inc))
+    return false;
+  e.cls = static_cast<std::uint8_t>(cls);
+  return line.empty();
+}
+
+std::string decode_head(Cursor& c, NodeBlob& b, std::uint64_t& version, std::string_view& next) {
   std::string_view value;
-  std::uint64_t version = 0;
   if (!named(c.line(), "bmpha-node", value) || !to_number(value, version, UINT64_MAX))
     return "first line is not \"bmpha-node VERSION\"";
   if (version == 0 || version > kBlobVersion || version + 1 < kBlobVersion)
-    return fmt::format("version {} is not supported (this build reads {})", version, kBlobVersion);
+    return fmt::format("version {} is not supported (this build reads {} and {})", version, kBlobVersion - 1,
+                       kBlobVersion);
   if (!named(c.line(), "id", value) || !is_node_name(value)) return "line 2 is not a node id";
   b.id = value;
   if (!named(c.line(), "inc", value) || !to_hex64(value, b.inc)) return "line 3 is not an incarnation";
@@ -146,7 +155,12 @@ std::string decode_head(Cursor& c, NodeBlob& b, std::string_view& next) {
                             {"solo", &b.solo},
                             {"settled", &b.settled}};
   if (!named(c.line(), "flags", value) || !to_flags(value, flags)) return "line 6 is not a list of flags";
-  for (next = c.line(); named(next, "seen", value); next = c.line()) {
+  next = c.line();
+  if (version >= 2 && named(next, "collector", value)) {
+    if (!to_collector(value, b.collector.emplace())) return "the line \"collector\" is malformed";
+    next = c.line();
+  }
+  for (; named(next, "seen", value); next = c.line()) {
     const std::string id(take_word(value));
     std::uint64_t gen = 0;
     if (!is_node_name(id) || !to_counter(value, gen) || b.seen.size() >= kMaxNodes || !b.seen.emplace(id, gen).second)
@@ -159,15 +173,20 @@ std::string decode_head(Cursor& c, NodeBlob& b, std::string_view& next) {
 
 const char* hold_name(Hold h) { return kHolds[static_cast<std::size_t>(h)]; }
 
-std::string encode_head(const NodeBlob& blob) {
+// The version before, as long as nothing is said that it does not know: its readers go on reading.
+std::uint64_t version_of(const NodeBlob& b) { return b.collector ? kBlobVersion : kBlobVersion - 1; }
+
+std::string encode_head(const NodeBlob& blob, std::uint64_t version) {
   NodeBlob b = blob;
   const FlagName flags[] = {{"leaving", &b.leaving},
                             {"forced-active", &b.forced_active},
                             {"forced-standby", &b.forced_standby},
                             {"solo", &b.solo},
                             {"settled", &b.settled}};
-  std::string out = fmt::format("bmpha-node {}\nid {}\ninc {:016x}\ntick {}\ngen {}\nflags {}\n", kBlobVersion, b.id,
-                                b.inc, b.tick, b.gen, flags_text(flags));
+  std::string out = fmt::format("bmpha-node {}\nid {}\ninc {:016x}\ntick {}\ngen {}\nflags {}\n", version, b.id, b.inc,
+                                b.tick, b.gen, flags_text(flags));
+  if (b.collector)
+    out += fmt::format("collector {} {} {:016x}\n", b.collector->since, b.collector->cls, b.collector->recv_inc);
   for (const auto& [node, gen] : b.seen) out += fmt::format("seen {} {}\n", node, gen);
   return out;
 }
@@ -183,7 +202,7 @@ std::string encode_router(const RouterEntry& entry) {
 std::string encode_tail(std::size_t routers) { return fmt::format("end {}\n", routers); }
 
 std::string encode_blob(const NodeBlob& b) {
-  std::string out = encode_head(b);
+  std::string out = encode_head(b, version_of(b));
   for (const RouterEntry& e : b.routers) out += encode_router(e);
   return out + encode_tail(b.routers.size());
 }
@@ -194,7 +213,8 @@ Result<NodeBlob> decode_blob(std::string_view text) {
   NodeBlob b;
   Cursor c{text};
   std::string_view line, value;
-  if (std::string e = decode_head(c, b, line); !e.empty()) return R::failure(e);
+  std::uint64_t version = 0;
+  if (std::string e = decode_head(c, b, version, line); !e.empty()) return R::failure(e);
   std::set<RouterId> routers;
   for (; named(line, "router", value); line = c.line()) {
     RouterEntry e;
@@ -223,7 +243,7 @@ std::string encode_owner(const std::string& node, std::uint64_t epoch) { return 
 ClaimRequest encode_claims(const ClaimBatch& batch, const std::string& node, std::int64_t made_ms) {
   ClaimRequest r;
   r.made_ms = made_ms;
-  r.head = encode_head(batch.base);
+  r.head = encode_head(batch.base, version_of(batch.base));
   for (const RouterEntry& e : batch.base.routers) r.head += encode_router(e);
   r.tail = encode_tail(batch.base.routers.size() + batch.items.size());
   for (const ClaimBatch::Item& i : batch.items)

@@ -14,7 +14,7 @@
 
 namespace bmpha::arbiter {
 
-inline constexpr std::uint64_t kBlobVersion = 1;
+inline constexpr std::uint64_t kBlobVersion = 2;
 inline constexpr std::size_t kMaxNodes = 256;
 inline constexpr std::size_t kMaxRouters = 200'000;
 inline constexpr std::size_t kMaxBlob = 64u << 20;
@@ -22,7 +22,8 @@ inline constexpr std::size_t kMaxBlob = 64u << 20;
 inline constexpr std::uint64_t kMaxCounter = std::uint64_t{1} << 62;
 
 // The whole blob is head, one line for each router, tail.
-std::string encode_head(const NodeBlob& b);
+std::uint64_t version_of(const NodeBlob& b);
+std::string encode_head(const NodeBlob& b, std::uint64_t version);
 std::string encode_router(const RouterEntry& e);
 std::string encode_tail(std::size_t routers);
 std::string encode_blob(const NodeBlob& b);

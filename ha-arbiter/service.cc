@@ -112,7 +112,9 @@ int Service::run() {
   }
   const std::string where = config_.standalone ? "standalone" : to_text(redis_settings(config_).address);
   log_info("started", kv("version", version()), kv("redis", where),
-           kv("cluster", fmt::format("{}-{}", config_.cluster_name, config_.cluster_id)));
+           kv("cluster", fmt::format("{}-{}", config_.cluster_name, config_.cluster_id)), kv("grain", config_.grain));
+  if (const std::string warning = hold_warning(config_); !warning.empty())
+    log_warn("hold is too short", kv("why", warning));
   loop_.run();
   return exit_code_;
 }
@@ -171,6 +173,11 @@ void Service::on_gate() {
     if (facts_.gate_malformed++ == 0) log_error("table of kafka-gate not readable", kv("reason", status.error()));
     return;
   }
+  const Millis retain = status.value().retain;
+  if (retain != config_.retain && retain != other_retain_)
+    log_warn("retain is not that of kafka-gate", kv("kafka_gate", retain.count()), kv("ours", config_.retain.count()),
+             kv("hint", "set key retain to the same value for both; kafka-gate's counts"));
+  other_retain_ = retain;
   if (decider_->gate(status.value(), BootClock::now())) decide();
 }
 

@@ -81,6 +81,7 @@ class Service {
   BootTime heard_at_;
   Outage redis_outage_;
   bool skewed_ = false;
+  Millis other_retain_{0};  // kafka-gate's, when it is another one than ours and that was said
   bool persist_failed_ = false;
   std::string last_tick_warning_;
   std::uint64_t inc_ = 0;

@@ -15,21 +15,32 @@ Json age_ms(const std::optional<BootTime>& t, BootTime now) {
 }
 std::string session_text(const SessionId& s) { return fmt::format("{:016x}.{}", s.recv_inc, s.number); }
 
+// How a node ranks where one role is for all its routers.
+void put_collector(Json& j, const std::optional<CollectorEntry>& c) {
+  if (!c) return;
+  j["since"] = c->since;
+  j["class"] = c->cls;
+}
+
 Json own_node_json(const Decider& d) {
-  return {{"id", d.settings().node}, {"live", true}, {"self", true}, {"mode", mode_name(d.mode())}, {"gen", d.gen()}};
+  Json j = {{"id", d.settings().node}, {"live", true}, {"self", true}, {"mode", mode_name(d.mode())}, {"gen", d.gen()}};
+  put_collector(j, d.collector());
+  return j;
 }
 
 Json node_json(const NodeView& v, const Decider& d, BootTime now) {
   const char* mode = v.blob.forced_active ? "forced-active" : v.blob.forced_standby ? "forced-standby" : "auto";
-  return {{"id", v.blob.id},
-          {"live", d.is_live(v, now)},
-          {"self", false},
-          {"readable", v.readable},
-          {"mode", mode},
-          {"leaving", v.blob.leaving},
-          {"solo", v.blob.solo},
-          {"gen", v.blob.gen},
-          {"silent_ms", age_ms(v.advanced, now)}};
+  Json j = {{"id", v.blob.id},
+            {"live", d.is_live(v, now)},
+            {"self", false},
+            {"readable", v.readable},
+            {"mode", mode},
+            {"leaving", v.blob.leaving},
+            {"solo", v.blob.solo},
+            {"gen", v.blob.gen},
+            {"silent_ms", age_ms(v.advanced, now)}};
+  put_collector(j, v.blob.collector);
+  return j;
 }
 
 Json own_view(const RouterState& st, const Decider& d, BootTime now) {
@@ -94,6 +105,10 @@ std::string state_json(const Decider& d, const Config& config, const DumpFacts& 
                     {"cluster", fmt::format("{}-{}", config.cluster_name, config.cluster_id)},
                     {"mode", mode_name(d.mode())},
                     {"standalone", config.standalone},
+                    {"grain", config.grain},
+                    {"active_collector", d.first_collector(now) ? Json(*d.first_collector(now)) : Json(nullptr)},
+                    {"trim", config.trim},
+                    {"timing_broken", d.broken_timing() ? Json(d.broken_timing()->why) : Json(nullptr)},
                     {"joined", d.has_joined()},
                     {"solo", d.is_solo()},
                     {"leaving", d.is_leaving()},

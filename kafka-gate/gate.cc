@@ -276,6 +276,7 @@ GateStatus Gate::status(BootTime now, bool kafka_ok) {
   s.n = ++status_n_;
   s.sent = now;
   s.kafka_ok = kafka_ok;
+  s.retain = std::chrono::duration_cast<Millis>(settings_.held.retain);
   s.routers.reserve(routers_.size());
   for (const auto& [id, r] : routers_) s.routers.push_back(r.status());
   return s;

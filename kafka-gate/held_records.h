@@ -89,7 +89,8 @@ struct HeldCounters {
   std::uint64_t acknowledged = 0;     // copies that Kafka acknowledged
   std::uint64_t late_answers = 0;     // answers for an earlier start, ignored
   std::uint64_t skipped = 0;          // copies that Kafka refused for ever
-  std::uint64_t trimmed = 0;          // records covered by the owner and dropped
+  std::uint64_t trimmed = 0;          // records covered by the owner, or too old, and dropped
+  std::uint64_t aged = 0;             // ... of them for their age alone
   std::uint64_t freed = 0;            // acknowledged records freed by the byte limit
   std::uint64_t runs = 0;             // `run` records written (each to every partition)
 };

@@ -19,7 +19,10 @@ void HeldRecords::roles(const Roles& head, const RoleRouter* row, BootTime now) 
     if (!rule_on("G3-cover")) cover = now;  // trimming by time, as if the owner had sent all by now
     if (role_ == Role::kStandby && cover) {
       covered_to_ = std::max(covered_to_, *cover);
-      trim(*cover - settings_->retain);
+      if (!head.by_age) return trim(*cover - settings_->retain);
+      const std::uint64_t before = counters_.trimmed;
+      trim(*cover);
+      counters_.aged += counters_.trimmed - before;
     }
     return;
   }

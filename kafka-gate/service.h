@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/kafka_topic.h"
 #include "common/result.h"
+#include "common/role.h"
 
 namespace bmpha::gate {
 
@@ -21,7 +22,7 @@ struct Config {
   std::string topic = "openbmp.parsed";
   std::uint64_t partitions = 16;
   std::uint64_t bytes_limit = 2ull << 30;
-  Millis retain{5000};
+  Millis retain = kDefaultRetain;
   Millis kafka_bad{5000};
   Millis kafka_good{10000};
   std::string dump_file;

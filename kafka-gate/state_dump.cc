@@ -28,6 +28,7 @@ Json counters_json(const HeldCounters& c) {
           {"late_answers", c.late_answers},
           {"skipped", c.skipped},
           {"trimmed", c.trimmed},
+          {"aged", c.aged},
           {"freed", c.freed},
           {"runs", c.runs}};
 }

@@ -5,11 +5,11 @@
 namespace bmpha::explore {
 
 // With libstdc++ on a 64-bit machine. When one of these fails, see what was added to the class and put it below.
-static_assert(sizeof(arbiter::Decider) == 744);
+static_assert(sizeof(arbiter::Decider) == 832);
 static_assert(sizeof(arbiter::RouterState) == 432);
-static_assert(sizeof(gate::HeldRecords) == 704);
+static_assert(sizeof(gate::HeldRecords) == 712);
 static_assert(sizeof(GateRouter) == 216);
-static_assert(sizeof(arbiter::NodeBlob) == 136);
+static_assert(sizeof(arbiter::NodeBlob) == 168);
 static_assert(sizeof(arbiter::RouterEntry) == 104);
 static_assert(sizeof(sink::PeerState) == 56);
 static_assert(sizeof(sink::RouterFence) == 104);
@@ -56,6 +56,10 @@ void StateBytes::put(const arbiter::RouterEntry& e) {
 // Without the tick: whether a reader has seen the newest one stands with the reader.
 void StateBytes::put(const arbiter::NodeBlob& b) {
   all(b.inc, b.gen, b.leaving, b.forced_active, b.forced_standby, b.solo, b.settled, b.seen, b.routers);
+  if (b.collector) {
+    since(b.collector->since);
+    all(b.collector->cls, b.collector->recv_inc);
+  }
 }
 
 void StateBytes::put(const arbiter::NodeView& v) {
@@ -82,6 +86,10 @@ void StateBytes::put(const arbiter::Decider& d) {
     put(lost.w);
   }
   epoch(d.highest_epoch_);
+  if (d.collector()) {
+    since(d.collector_.since);
+    all(d.collector_.cls, d.collector_.recv_inc, d.collector_checked_);
+  }
   all(d.status_, d.gate_known_, d.gate_changed_, d.kafka_bad_since_, d.gate_waits_, d.rows_, d.started_, d.wall_ms_,
       d.awake_at_, d.woke_at_, d.last_tick_, d.lateness_, d.joined_, d.hung_, d.solo_, d.leaving_, d.mode_,
       d.all_forced_, d.initial_, d.gen_, d.unsettled_, d.seen_, d.tick_soon_);

@@ -219,6 +219,36 @@ TEST_CASE("role tables survive the round trip and are refused when cut") {
   CHECK_FALSE(decode_roles(as_bytes(frame)).is_ok());
 }
 
+TEST_CASE("role tables are version 1 unless they say what that cannot") {
+  GateStatus status;
+  status.routers = {sample_gate_router()};
+  CHECK(encode_gate_status(status)[1] == 1);
+  CHECK(decode_gate_status(as_bytes(encode_gate_status(status))).value().retain == Millis(5000));
+  status.retain = Millis(7777);
+  const std::string frame = encode_gate_status(status);
+  CHECK(frame[1] == 2);
+  REQUIRE(decode_gate_status(as_bytes(frame)).is_ok());
+  CHECK(decode_gate_status(as_bytes(frame)).value().retain == Millis(7777));
+  CHECK(decode_gate_status(as_bytes(frame)).value().routers.size() == 1);
+  for (std::size_t n = 0; n < frame.size(); ++n) CHECK_FALSE(decode_gate_status(as_bytes(frame).first(n)).is_ok());
+
+  Roles roles;
+  roles.node = "a";
+  roles.gen = 3;
+  CHECK(encode_roles(roles)[1] == 1);
+  CHECK_FALSE(decode_roles(as_bytes(encode_roles(roles))).value().by_age);
+  roles.by_age = true;
+  std::string told = encode_roles(roles);
+  CHECK(told[1] == 2);
+  REQUIRE(decode_roles(as_bytes(told)).is_ok());
+  CHECK(decode_roles(as_bytes(told)).value().by_age);
+  CHECK(decode_roles(as_bytes(told)).value().gen == 3);
+  for (const char version : {'\0', '\3'}) {
+    told[1] = version;
+    CHECK_FALSE(decode_roles(as_bytes(told)).is_ok());
+  }
+}
+
 TEST_CASE("a start point inside a bracket goes back to the bracket's first record") {
   const std::vector<Bracket> brackets = {{{1, 1}, boot_from_ns(100), boot_from_ns(200)},
                                          {{1, 2}, boot_from_ns(300), std::nullopt}};

@@ -67,6 +67,28 @@ TEST_CASE("the timing bounds of the protocol are checked, and the error names th
   CHECK(check_timing(c).starts_with("key router-down-delay:"));
 }
 
+TEST_CASE("hold-by-time: a hold below what is safe is warned of, with the need; the bounds stand with a margin of 2 s") {
+  Config c = config();
+  CHECK(hold_warning(c).empty());  // evidence: it is the margin
+  c.trim = "time";
+  CHECK(decider_settings(c, 1).by_age);
+  CHECK(decider_settings(c, 1).hold == Millis(2000));
+  CHECK(hold_warning(c).find("at least 7000 ms") != std::string::npos);
+  c.hold = Millis(6999);
+  CHECK(hold_warning(c).find("hold = 6999 ms") != std::string::npos);
+  c.hold = Millis(7000);
+  CHECK(hold_warning(c).empty());
+  CHECK(check_timing(c).empty());  // retain is not measured by this age
+  CHECK(decider_settings(c, 1).margin == Millis(2000));
+  c.ttl = Millis(6000);  // longer than a dead link is not seen
+  CHECK(hold_warning(c).find("at least 8900 ms") != std::string::npos);
+  c = config();
+  CHECK(decider_settings(c, 1).grain == Grain::kRouter);
+  c.grain = "collector";
+  CHECK(decider_settings(c, 1).grain == Grain::kCollector);
+  CHECK(!decider_settings(c, 1).by_age);
+}
+
 TEST_CASE("options: command line and errors") {
   auto run = [](std::vector<const char*> arguments, Config& c) {
     Options o("ha-arbiter", "test");
@@ -82,6 +104,8 @@ TEST_CASE("options: command line and errors") {
   for (const auto& bad : std::vector<std::vector<const char*>>{{"--node-name", "a b"},
                                                                {"--node-name", ""},
                                                                {"--node-name", "a", "--redis-url", "http://x"},
+                                                               {"--node-name", "a", "--grain", "node"},
+                                                               {"--node-name", "a", "--trim", "2s"},
                                                                {"--node-name", "a", "--ttl", "1s"},
                                                                {"--node-name", "a", "--cluster-name", "x}y"},
                                                                {"--node-name", "a", "--redis-password", "secret"}}) {

@@ -989,6 +989,65 @@ TEST_SUITE("cover") {
     o.tick();
     CHECK(o.role().cover);
   }
+  TEST_CASE("not when the bounds of the timing do not hold with what was measured") {
+    Standby late;
+    REQUIRE(late.covered());
+    late.tick(Millis(500 + 390));  // 2 * hold + tick + 390 ms leaves 110 ms for the exchange
+    CHECK(late.role().cover);
+    late.tick(Millis(500 + 510));
+    CHECK(!late.role().cover);
+    late.tick();
+    CHECK(late.role().cover);
+
+    Standby slow;  // an answer of Redis that came late, and one that came in time
+    REQUIRE(slow.covered());
+    for (const auto& [took, trims] : std::vector<std::pair<Millis, bool>>{{Millis(401), false}, {Millis(400), true}}) {
+      slow.now += Millis(500);
+      slow.d.begin_tick(slow.now - took);
+      slow.feed_gate();
+      slow.reading.at = slow.now - took;
+      slow.reading.redis_ms = kRedis + std::chrono::duration_cast<Millis>(slow.reading.at.time_since_epoch()).count();
+      slow.reading.nodes["p"].pub_ms = slow.reading.redis_ms;
+      slow.reading.nodes["p"].blob->tick = ++slow.peer_tick;
+      slow.d.observe(slow.reading, slow.now);
+      slow.last = slow.d.decide(slow.now);
+      CHECK(slow.role().cover.has_value() == trims);
+    }
+  }
+  TEST_CASE("not while kafka-gate keeps less behind a cover than is needed, and that is an alarm, once") {
+    Standby o;
+    REQUIRE(o.covered());
+    o.gate.retain = Millis(4899);
+    CHECK(!o.covered());
+    CHECK(o.d.broken_timing()->key == "retain");
+    CHECK(!o.covered());
+    CHECK(o.has("timing broken, nothing is trimmed"));
+    CHECK(!o.covered());
+    CHECK(!o.has("timing broken, nothing is trimmed"));
+    o.gate.retain = Millis(4900);
+    CHECK(o.covered());
+    CHECK(!o.d.broken_timing());
+  }
+  TEST_CASE("by age: whatever the owner has sent, while there is one") {
+    DeciderSettings s = One::settings();
+    s.by_age = true;
+    s.hold = Millis(3000);
+    Standby o;
+    o.d = Decider(s, {5, 7, false}, o.now, kRedis);
+    o.d.join(nullptr, kRedis, o.now, o.now);
+    o.theirs().w_age.reset();
+    o.peer().seen["me"] = o.d.gen();
+    REQUIRE(o.covered());
+    CHECK(o.last.roles->by_age);
+    CHECK(*o.role().cover == o.now - Millis(3000));
+    o.tick(Millis(2000));  // 1.5 s late: no judgement
+    CHECK(!o.role().cover);
+    REQUIRE(o.covered());
+    o.no_owner();
+    CHECK(!o.covered());
+    o.owner("gone", 12);
+    CHECK(!o.covered());
+  }
   TEST_CASE("the owner gets what Redis already has, never what was not yet published") {
     One o;
     o.become_owner();

@@ -59,6 +59,32 @@ TEST_CASE("a blob comes back as it was written, and a person can read it") {
   CHECK(decode_blob(encode_blob(empty)).value() == empty);
 }
 
+TEST_CASE("a node that ranks as one whole says so in a blob of version 2; others are written as version 1") {
+  NodeBlob b = sample();
+  b.collector = CollectorEntry{1'700'000'000'777, 2, 0x77};
+  const std::string text = encode_blob(b);
+  CHECK(text.starts_with("bmpha-node 2\n"));
+  CHECK(text.find("\nflags forced-standby,settled\ncollector 1700000000777 2 0000000000000077\nseen b 4\n") !=
+        std::string::npos);
+  const auto back = decode_blob(text);
+  REQUIRE(back);
+  CHECK(back.value() == b);
+  const auto plain = decode_blob(with(encode_blob(sample()), "bmpha-node 1", "bmpha-node 2"));
+  REQUIRE(plain);
+  CHECK(plain.value() == sample());
+  for (std::size_t n = 0; n < text.size(); ++n) CHECK(!decode_blob(text.substr(0, n)));
+  for (const char* bad : {"collector 1700000000777 2", "collector 1700000000777 4 0000000000000077",
+                          "collector -1 2 0000000000000077", "collector 1700000000777 2 0000000000000077 1",
+                          "collector 4611686018427387905 2 0000000000000077"}) {
+    CAPTURE(bad);
+    CHECK(!decode_blob(with(text, "collector 1700000000777 2 0000000000000077", bad)));
+  }
+  CHECK(!decode_blob(with(text, "bmpha-node 2", "bmpha-node 1")));
+  // A claim is written in the version that its blob needs.
+  CHECK(encode_claims({b, {}}, "a", 0).head.starts_with("bmpha-node 2\n"));
+  CHECK(encode_claims({sample(), {}}, "a", 0).head.starts_with("bmpha-node 1\n"));
+}
+
 TEST_CASE("every truncation of a blob is refused") {
   const std::string text = encode_blob(sample());
   for (std::size_t n = 0; n < text.size(); ++n) CHECK(!decode_blob(text.substr(0, n)));
@@ -79,7 +105,7 @@ TEST_CASE("what is not exactly a blob is refused") {
   const std::string text = encode_blob(sample());
   const std::string line = "router 00000000000000010000000000000000 ";
   for (const auto& [what, instead] : std::vector<std::pair<std::string, std::string>>{
-           {"bmpha-node 1", "bmpha-node 2"},  // written by a newer version
+           {"bmpha-node 1", "bmpha-node 3"},  // written by a newer version
            {"bmpha-node 1", "bmpha-node 0"},  // never existed
            {"bmpha-node 1", "bmpha-node"},
            {"id a-1", "id a b"},

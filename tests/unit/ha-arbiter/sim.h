@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -90,7 +91,8 @@ struct GateSim {
           g.role = Role::kReleasing;
           r.releasing_until = now + release_takes;
         }
-        if (row != rows.end() && g.role == Role::kStandby && row->second->cover) trim(g, *row->second->cover);
+        if (row != rows.end() && g.role == Role::kStandby && row->second->cover)
+          trim(g, *row->second->cover + (m.by_age ? retain : Nanos{0}));
         continue;
       }
       const RoleRouter& wanted = *row->second;
@@ -141,6 +143,7 @@ struct GateSim {
     s.n = ++n;
     s.sent = now;
     s.kafka_ok = kafka_ok;
+    s.retain = std::chrono::duration_cast<Millis>(retain);
     for (const auto& [id, r] : routers) s.routers.push_back(r.row);
     return s;
   }
@@ -181,6 +184,7 @@ class World {
   MemoryCluster cluster{2000, 400};
   Nanos redis_step{0};
   bool redis_up = true;
+  std::function<void(DeciderSettings&)> tune;  // settings of nodes that start from now on
   std::deque<Node> nodes;
   // Always-properties
   std::map<std::uint64_t, std::string> claims;  // epoch of router 1, by whom
@@ -205,6 +209,7 @@ class World {
   void start(Node& n) {
     DeciderSettings s = settings(n.id);
     s.inc += ++incs_;
+    if (tune) tune(s);
     n.decider = std::make_unique<Decider>(s, n.stored, now(n), redis_ms());
     n.guard = std::make_unique<JoinGuard>(s.inc, Millis(500), Millis(2000));
     n.alive = true;

@@ -276,6 +276,23 @@ TEST_CASE("G3: a standby trims what was read before cover minus retain, and only
   CHECK(b.held.status().records == 3);
 }
 
+TEST_CASE("by age: the line is the age itself, and what goes for its age alone is counted") {
+  Bench b;
+  Writer w{1};
+  b.dump(w, 0);
+  for (int n = 1; n <= 5; ++n) b.put(w, RecordKind::kRoutes, n * 1000);
+  RolesOf line = standby_covered(3000, 9000);
+  line.head.by_age = true;
+  b.roles(line);
+  CHECK(b.held.status().records == 3);  // read at 3000 and later
+  CHECK(b.trimmed_ms() == 2000);
+  CHECK(b.held.counters().aged == 8);
+  b.roles(standby_covered(9001, 9000));
+  CHECK(b.held.status().records == 1);
+  CHECK(b.held.counters().aged == 8);
+  CHECK(b.held.counters().trimmed == 10);
+}
+
 TEST_CASE("G3: a dump is trimmed whole or not at all, an open one never") {
   Bench b;
   Writer w{1};
