@@ -77,7 +77,7 @@ void Decider::note_watermark(RouterState& st) {
   const GateRouter* g = row(st.router);
   if (g == nullptr || g->epoch < st.epoch) return;
   if (g->epoch == 0 && !(st.solo && st.role == Role::kActive)) return;  // never owned, and not alone either
-  if (st.role == Role::kStandby && st.epoch == 0 && !solo_) {  // what an earlier process of this node claimed
+  if (st.role == Role::kStandby && st.epoch == 0 && !solo_) {           // what an earlier process of this node claimed
     st.epoch = g->epoch;
     st.w.reset();
   }

@@ -20,7 +20,7 @@ struct Timing {
 
 struct BrokenBound {
   std::string_view key;  // the setting to change
-  std::string why;  // "1000 ms is less than ..."
+  std::string why;       // "1000 ms is less than ..."
 };
 
 std::optional<BrokenBound> broken_bound(const Timing& t);

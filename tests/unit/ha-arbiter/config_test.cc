@@ -67,7 +67,8 @@ TEST_CASE("the timing bounds of the protocol are checked, and the error names th
   CHECK(check_timing(c).starts_with("key router-down-delay:"));
 }
 
-TEST_CASE("hold-by-time: a hold below what is safe is warned of, with the need; the bounds stand with a margin of 2 s") {
+TEST_CASE(
+    "hold-by-time: a hold below what is safe is warned of, with the need; the bounds stand with a margin of 2 s") {
   Config c = config();
   CHECK(hold_warning(c).empty());  // evidence: it is the margin
   c.trim = "time";

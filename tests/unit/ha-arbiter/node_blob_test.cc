@@ -73,9 +73,9 @@ TEST_CASE("a node that ranks as one whole says so in a blob of version 2; others
   REQUIRE(plain);
   CHECK(plain.value() == sample());
   for (std::size_t n = 0; n < text.size(); ++n) CHECK(!decode_blob(text.substr(0, n)));
-  for (const char* bad : {"collector 1700000000777 2", "collector 1700000000777 4 0000000000000077",
-                          "collector -1 2 0000000000000077", "collector 1700000000777 2 0000000000000077 1",
-                          "collector 4611686018427387905 2 0000000000000077"}) {
+  for (const char* bad :
+       {"collector 1700000000777 2", "collector 1700000000777 4 0000000000000077", "collector -1 2 0000000000000077",
+        "collector 1700000000777 2 0000000000000077 1", "collector 4611686018427387905 2 0000000000000077"}) {
     CAPTURE(bad);
     CHECK(!decode_blob(with(text, "collector 1700000000777 2 0000000000000077", bad)));
   }
