@@ -1,7 +1,14 @@
 #include "common/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <poll.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <mutex>
 
 namespace bmpha {
 namespace {
@@ -20,10 +27,60 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
   return spdlog::level::info;
 }
 
+// Standard error, whatever it is: a line for which there is no room, on a full disk or in a pipe that nobody reads, is
+// dropped and counted. The process never waits for its log.
+class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& msg) override {
+    if (dropped_ > 0) {
+      const std::string text = fmt::format("event=\"log lines dropped\" count={}", dropped_);
+      spdlog::details::log_msg note(msg.time, {}, msg.logger_name, spdlog::level::warn, text);
+      if (!put(note)) {
+        ++dropped_;
+        return;
+      }
+      dropped_ = 0;
+    }
+    if (!put(msg)) ++dropped_;
+  }
+  void flush_() override {}
+
+ private:
+  bool put(const spdlog::details::log_msg& msg) {
+    spdlog::memory_buf_t line;
+    if (cut_) line.push_back('\n');  // what is left of the line before it must not stand in front of this one
+    formatter_->format(msg, line);
+    std::string_view rest(line.data(), line.size());
+    while (!rest.empty()) {
+      const ssize_t n = write_some(rest);
+      if (n <= 0) {
+        cut_ = cut_ || rest.size() < line.size();
+        return false;
+      }
+      rest.remove_prefix(static_cast<std::size_t>(n));
+    }
+    cut_ = false;
+    return true;
+  }
+
+  // A pipe that is ready takes PIPE_BUF bytes without a wait.
+  static ssize_t write_some(std::string_view text) {
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return 0;
+    ssize_t n = 0;
+    do n = write(STDERR_FILENO, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+    while (n < 0 && errno == EINTR);
+    return n;
+  }
+
+  std::uint64_t dropped_ = 0;
+  bool cut_ = false;
+};
+
 }  // namespace
 
 void log_init(const std::string& tool, const std::string& node, bool verbose) {
-  auto logger = std::make_shared<spdlog::logger>(tool, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>(tool, std::make_shared<StderrSink>());
   std::string who = node.empty() ? "%n" : "%n node=";
   for (const char c : node) who += c == '%' ? "%%" : std::string(1, c);  // in a pattern % begins a flag
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l " + who + " %v", spdlog::pattern_time_type::utc);

@@ -484,12 +484,12 @@ class PrivateRedis:
 class PrivateKafka:
     """A broker of Apache Kafka that may be killed and started again; its data stay."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, directory=None):
         done = subprocess.run([SCRIPTS / "kafka39/jars.sh"], capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, f"no jars of Apache Kafka: {done.stderr}"
         self.port = free_ports(2)  # the controller has the second
         self.brokers = f"127.0.0.1:{self.port}"
-        directory = lab.directory / f"kafka{self.port}"
+        directory = directory or lab.directory / f"kafka{self.port}"
         self.process = Process("kafka", [SCRIPTS / "kafka39/run.sh", directory, self.port, done.stdout.strip()],
                                lab.directory / f"kafka{self.port}.log", {"KAFKA_HEAP": "320m"})
 
@@ -543,8 +543,8 @@ class Lab:
         self._closing.callback(private.kill)
         return private
 
-    def private_kafka(self):
-        private = PrivateKafka(self)
+    def private_kafka(self, directory=None):
+        private = PrivateKafka(self, directory)
         self._closing.callback(private.kill)
         return private.start()
 
