@@ -26,13 +26,15 @@ TWO_OR_THREE = pytest.mark.parametrize("nodes", ["AB", pytest.param("ABC", marks
 class Stage:
     """Routers dial one node first and belong to it: the nodes in turn (`split`), or all the first."""
 
-    def __init__(self, lab, routers=None, nodes=("A", "B"), split=True, rate=100, sinks=1, generator=None, **cluster):
+    def __init__(self, lab, routers=None, nodes=("A", "B"), split=True, rate=100, sinks=1, generator=None, start=True,
+                 **cluster):
         self.lab, self.rate = lab, rate
         self.cluster = lab.cluster(nodes, **cluster)
         self.names = list(nodes)
         self.sinks = [self.cluster.sink() for _ in range(sinks)]
         self.sink = self.sinks[0] if self.sinks else None
-        self.cluster.start()
+        if start:
+            self.cluster.start()
         addresses = {name: node.address for name, node in self.cluster.nodes.items()}
         self.generator = lab.generator(routers or ROUTERS, addresses, **(generator or {}))
         first = {r.name: self.names[i % len(self.names) if split else 0]
