@@ -41,7 +41,7 @@ struct RouterEntry {
 // A node as one whole, where nodes rank as such (`grain = collector`).
 struct CollectorEntry {
   std::uint64_t since = 0;  // start of this collector, or its last new timestamp
-  std::uint8_t cls = 3;  // 0 well, 2 its kafka-gate lost what it had still to send again, 3 not healthy or not willing
+  std::uint8_t cls = 3;  // 0 well, 2 what it holds of a router cannot be continued from, 3 not healthy or not willing
   std::uint64_t recv_inc = 0;  // of the bmp-recv that `since` belongs to; 0: none was seen yet
   bool operator==(const CollectorEntry&) const = default;
 };

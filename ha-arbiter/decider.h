@@ -301,6 +301,7 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void yield_collector(const RouterState& st, BootTime now);
   void note_collector(BootTime now);
   void note_unserved(RouterState& st, BootTime now);
+  bool is_better_elsewhere(const RouterState& st, BootTime now) const;
   void watch_grain(BootTime now);
 
   // decider_output.cc

@@ -27,13 +27,26 @@ void Decider::stamp_at_start(BootTime now) {
   if (!youngest) restamp_collector("another collector's is not older", now);
 }
 
-// Another node had to take over, so this one was away: it does not take everything back.
+// Another node had to take over while this one hung: it does not take everything back. Without Redis it was not away,
+// the others just could not see it: the order of all is what it was.
 void Decider::yield_collector(const RouterState& st, BootTime now) {
+  if (st.solo) return;
   const auto own = own_.find(st.router);
   if (own == own_.end() || own->second.node == s_.node) return;
   const auto v = nodes_.find(own->second.node);
   if (v == nodes_.end() || !v->second.blob.collector || v->second.blob.collector->since < collector_.since) return;
   restamp_collector("superseded", now);
+}
+
+// What is held of the router cannot be continued from here, and another node can: better all routers move than that
+// this one dumps anew.
+bool Decider::is_better_elsewhere(const RouterState& st, BootTime now) const {
+  if (st.fresh_gate && st.gate_lost) return true;
+  return st.hold == Hold::kTorn && std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
+           const auto r = n.second.routers.find(st.router);
+           return n.second.readable && is_live(n.second, now) && r != n.second.routers.end() &&
+                  r->second.entry.hold == Hold::kUp;
+         });
 }
 
 void Decider::note_collector(BootTime now) {
@@ -46,7 +59,7 @@ void Decider::note_collector(BootTime now) {
   if (is_node_sick(now))
     collector_.cls = 3;
   else if (std::any_of(routers_.begin(), routers_.end(),
-                       [](const auto& r) { return r.second.fresh_gate && r.second.gate_lost; }))
+                       [&](const auto& r) { return is_better_elsewhere(r.second, now); }))
     collector_.cls = 2;
   else
     collector_.cls = 0;

@@ -136,13 +136,40 @@ TEST_CASE("collector: Redis unavailable, all are active; back again, with or wit
   }
 }
 
-TEST_CASE("collector: one that was cut off from Redis does not take everything back") {
+TEST_CASE("collector: Redis comes back for one node first, and the order stays what it was") {
+  Collectors c(3);
+  c.w.redis_up = false;
+  REQUIRE(c.becomes({"a", "b", "c"}));
+  c.w.cluster.clear();
+  c[0].reachable = c[2].reachable = false;
+  c.w.redis_up = true;
+  REQUIRE(c.w.until([&] { return c.w.owner(kR) == "b"; }, kSoon));
+  c[0].reachable = c[2].reachable = true;
+  REQUIRE(c.becomes({"a"}, std::chrono::seconds(8)));
+  CHECK(c.stays({"a"}));
+}
+
+TEST_CASE("collector: one that was cut off from Redis is active again in the end, and no router has to dump anew") {
   Collectors c(2);
   c[0].reachable = false;
   REQUIRE(c.becomes({"a", "b"}));
+  c.w.run(std::chrono::seconds(20));
   c[0].reachable = true;
+  REQUIRE(c.becomes({"a"}, std::chrono::seconds(8)));
+  CHECK(c.stays({"a"}));
+  CHECK((c[0].gate.resets.empty() && c[1].gate.resets.empty()));
+}
+
+TEST_CASE("collector: one that hung does not take everything back") {
+  Collectors c(2);
+  c[0].arbiter_hung = true;
   REQUIRE(c.becomes({"b"}));
+  c.w.run(std::chrono::seconds(5));
+  c[0].arbiter_hung = false;
+  c.w.run(std::chrono::seconds(15));
   CHECK(c.stays({"b"}));
+  // b could not go back to what a had sent last; a could, so nobody had to dump anew.
+  CHECK((c[0].gate.resets.empty() && c[1].gate.resets.empty()));
   CHECK(c[0].count("new timestamp for this collector") == 1);
 }
 
