@@ -8,9 +8,11 @@ test_NN_... is row NN of the failure matrix. SEEDS=20 runs each of the matrix' s
 another; SEED=7 with that one. The run ends with a line for each scenario that measured something, and a table of the rows;
 MATRIX_JSON names a file that gets their figures.
 """
+import itertools
 import os
 import signal
 import sys
+import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from harness import figures  # noqa: E402
 from harness.cluster import Lab, Servers  # noqa: E402
 
 LANES = int(os.environ.get("LANES") or 2)
+LANE_DELAY = 3.0
 ONE_SEED = os.environ.get("SEED")
 SEEDS = [int(ONE_SEED)] if ONE_SEED else list(range(1, int(os.environ.get("SEEDS") or 1) + 1))
 MATRIX_JSON = os.environ.get("MATRIX_JSON")
@@ -36,6 +39,7 @@ class Run:
     def __init__(self):
         self._servers = None
         self.pool = ThreadPoolExecutor(max_workers=LANES, thread_name_prefix="lane")
+        self.begun = itertools.count()
         self.futures = {}
         self.labs = {}  # of the scenarios that have begun, by node id
         self.lines = []  # for the summary
@@ -62,7 +66,10 @@ RUN = Run()
 
 
 def play(item):
-    """A scenario in its lab; the report is the lab's notes."""
+    """A scenario in its lab; the report is the lab's notes. The lanes do not begin all at once."""
+    begun = next(RUN.begun)
+    if begun < LANES:
+        time.sleep(begun * LANE_DELAY)
     parameters = dict(getattr(getattr(item, "callspec", None), "params", {}))
     lab = RUN.labs[item.nodeid] = Lab(RUN.servers, figures.scenario_of(item.name), parameters.pop("seed", SEEDS[0]))
     try:
@@ -86,6 +93,7 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, interrupt)  # leaves nothing behind when its time is over
     config.addinivalue_line("markers", "scenario: runs in a lane; takes the argument `lab` alone")
     config.addinivalue_line("markers", "loss: judges loss, so it needs a real broker")
+    config.addinivalue_line("markers", "once: so long that one seed must do")
     config.addinivalue_line("markers", "long: takes its time; for `make matrix` and `make routers`, not for `make test`")
 
 
@@ -96,10 +104,14 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("seed", SEEDS, ids=[f"seed{n}" for n in SEEDS])
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """All scenarios with one seed, then all with the next: a run that is ended early has whole seeds."""
     def seed(item):
-        return getattr(getattr(item, "callspec", None), "params", {}).get("seed", 0)
+        return getattr(getattr(item, "callspec", None), "params", {}).get("seed", SEEDS[0])
+    again = [i for i in items if i.get_closest_marker("once") and seed(i) != SEEDS[0]]
+    if again:
+        config.hook.pytest_deselected(items=again)
+        items[:] = [i for i in items if i not in again]
     items.sort(key=seed)
 
 

@@ -308,10 +308,13 @@ def test_22_the_successor_dies_during_its_replay(lab, nodes):
         return next((name for name in s.others("A") if router in s.node(name).owned()), None)
     victim = wait_for("another node owns", 5, successor, every=0.02)
     time.sleep(0.2)
-    s.node(victim).kill()
-    s.silence()
+    s.fault(s.node(victim).kill).silence()
     s.wait_owner(s.others(victim), seconds=20)
     s.judge(quiet=5)
+    moved = s.moved()
+    slowest = max(seconds for _, seconds in moved.values())
+    s.took(slowest)
+    assert router in moved and slowest <= CRASH
     s.no_order_violations()
 
 

@@ -59,6 +59,11 @@ def test_the_rows_of_the_matrix_are_those_that_have_a_test(path):
     assert rows == rows_with_tests()
 
 
+def test_the_document_has_a_line_for_each_row_that_has_a_test():
+    text = (TREE / "docs/matrix.md").read_text().split("## Rows")[1].split("## Figures")[0]
+    assert [int(n) for n in re.findall(r"^\| (\d+) \|", text, re.M)] == sorted(rows_with_tests())
+
+
 @pytest.mark.parametrize("path", [*MATRIX_TEXTS, "Makefile"])
 def test_the_row_taken_as_example_exists(path):
     examples = {int(n) for n in re.findall(r"ROW=(\d+)", (TREE / path).read_text())}

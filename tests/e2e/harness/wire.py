@@ -1,4 +1,5 @@
 """A small encoder of BMP (RFC 7854) and BGP (RFC 4271) messages. Independent of the decoder under test."""
+import functools
 import ipaddress
 import socket
 import struct
@@ -43,6 +44,7 @@ def attribute(kind, value, flags=0x40):
     return struct.pack("!BBB", flags, kind, len(value)) + value
 
 
+@functools.cache
 def nlri(prefix):
     net = ipaddress.ip_network(prefix)
     return bytes([net.prefixlen]) + net.network_address.packed[:(net.prefixlen + 7) // 8]
@@ -110,6 +112,7 @@ def termination(reason=1):
     return bmp(5, tlv(1, struct.pack("!H", reason)))
 
 
+@functools.cache
 def sixteen(address):
     packed = ipaddress.ip_address(address).packed
     return packed.rjust(16, b"\0")
