@@ -69,6 +69,26 @@ def test_09_a_routers_link_to_its_owner_dies_silently(lab, nodes, seconds):
 
 
 @pytest.mark.long
+def test_row_9_loses_where_records_are_held_for_two_seconds(lab):
+    """The same with `trim = time`, as the tools do it that this one descends from: it is said at the start, and then it happens."""
+    s = Stage(lab, settings={"ha-arbiter": {"trim": "time", "hold": "2s"}})
+    victim = s.of("A")[0]
+    link = s.link(victim, "A")
+    s.settle()
+    s.fault(lambda: link.set("drop"))
+    time.sleep(2.5)
+    s.silence()
+    s.generator.settle_all([victim])
+    s.wait_owner("B", [victim])
+    link.heal()
+    v = s.judge(lost=None, quiet=6)
+    lab.note(v.text())
+    assert v.lost, "nothing was lost: row 9 proves nothing"
+    carried = s.generator.carried()
+    assert {carried[n].router for n in v.lost} == {victim}
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("owner_dies", [False, True])
 def test_15_the_broker_is_stopped_for_30_s(lab, owner_dies):
     """Nobody moves, buffers grow. Of the last ten seconds only the other node knows when the owner dies at second twenty."""

@@ -299,7 +299,8 @@ def test_20_both_nodes_are_killed_together(lab):
 
 @TWO_OR_THREE
 def test_22_the_successor_dies_during_its_replay(lab, nodes):
-    """The first node owns again, or a third one."""
+    """The first node owns again, or a third one. That may have trimmed by the first node's watermark what the successor still
+    had to replay; the first is in forced standby, so the router is asked for a new dump."""
     s = Stage(lab, nodes=nodes).settle()
     router = s.of("A")[0]
     s.fault(lambda: s.node("A").arbiter.signal(36))
@@ -314,7 +315,10 @@ def test_22_the_successor_dies_during_its_replay(lab, nodes):
     moved = s.moved()
     slowest = max(seconds for _, seconds in moved.values())
     s.took(slowest)
-    assert router in moved and slowest <= CRASH
+    resets = [line for n in s.cluster.nodes.values() for line in n.arbiter.events("session reset")]
+    lab.note(f"switch_ms={slowest * 1000:.0f} session resets={len(resets)}")
+    assert router in moved and slowest <= (6 if resets else CRASH)
+    assert not resets or len(nodes) > 2
     s.no_order_violations()
 
 

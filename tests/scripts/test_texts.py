@@ -50,7 +50,7 @@ def rows_with_tests():
 @pytest.mark.parametrize("path", MATRIX_TEXTS)
 def test_the_rows_of_the_matrix_are_those_that_have_a_test(path):
     text = " ".join((TREE / path).read_text().replace("\n# ", " ").split())
-    listed = re.search(r"(?:Rows|too): ((?:\d+(?: to \d+)?(?:, )?)+)", text)
+    listed = re.search(r"rows? of the failure matrix,? \(?((?:\d+(?: to \d+)?(?:, )?)+)", text)
     assert listed, f"{path} does not say which rows there are"
     rows = set()
     for part in listed[1].rstrip(", ").split(", "):
