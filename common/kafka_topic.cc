@@ -130,6 +130,13 @@ TopicVerdict judge_topic(const TopicInfo& info, const std::string& topic, std::u
         fmt::format("topic \"{}\" takes records up to {} bytes only; larger ones are skipped HINT: set "
                     "max.message.bytes=2097152",
                     topic, b));
+  constexpr std::int64_t kYear = kHour * 24 * 365;
+  for (const char* key : {"message.timestamp.after.max.ms", "message.timestamp.before.max.ms"})
+    if (const std::int64_t ms = number(key, kYear); ms < kYear && text("message.timestamp.type") != "LogAppendTime")
+      v.warn.push_back(
+          fmt::format("topic \"{}\" refuses records whose stamp is more than {} ms off the broker's clock, so a node "
+                      "whose clock is wrong loses records HINT: set {}=9223372036854775807",
+                      topic, ms, key));
   if (info.replication > 1 && number("min.insync.replicas", 2) < 2)
     v.warn.push_back(
         fmt::format("topic \"{}\" has min.insync.replicas 1: an acknowledged record may be on one broker "

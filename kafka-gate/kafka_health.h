@@ -24,6 +24,12 @@ class KafkaHealth {
     progress_ = reached_ = now;
     waiting_ = outstanding > 0;
     unreachable_ = false;
+    lost_since_.reset();
+  }
+  // The producer is lost. Until a later one gets an answer, all that is handed over has failed since then: else one
+  // that is lost each time soon after its start would never count as failing.
+  void lost(BootTime now) {
+    if (!lost_since_) lost_since_ = now;
   }
   // The producer was replaced: nothing is outstanding. What went wrong before is not forgotten.
   void cleared() { waiting_ = false; }
@@ -44,6 +50,7 @@ class KafkaHealth {
     if (waiting_) failing = now - progress_;
     if (unreachable_) failing = std::max(failing, now - reached_);
     if (blocked_since_) failing = std::max(failing, now - *blocked_since_);
+    if (lost_since_ && (waiting_ || blocked_since_)) failing = std::max(failing, now - *lost_since_);
     if (ok_ && failing >= bad_) {
       ok_ = false;
       last_bad_ = now;
@@ -62,6 +69,7 @@ class KafkaHealth {
   BootTime progress_, reached_;
   BootTime last_bad_{};
   std::optional<BootTime> blocked_since_;
+  std::optional<BootTime> lost_since_;
   bool waiting_ = false;
   bool unreachable_ = false;
   bool ok_ = true;

@@ -369,6 +369,7 @@ void Service::look_after_producer(BootTime now) {
     log_error("kafka producer lost", kv("why", producer_->lost_why()), kv("outstanding", producer_->outstanding()));
     // A pause: what the broker still has of the lost producer should be through before the next one writes.
     replace_at_ = now + kReplacePause;
+    health_.lost(now);
     health_.blocked(true, now);
   }
   // Kafka fails and every router is owned elsewhere: what is under way is of no use any more.

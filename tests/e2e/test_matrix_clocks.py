@@ -9,6 +9,7 @@ import time
 from datetime import datetime, timezone
 
 import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from harness import verdict
 from harness.cluster import BIN, wait_for
@@ -109,6 +110,27 @@ def test_17_the_clock_of_the_redis_host_jumps(lab, jump):
     v = s.judge()
     s.switched(CRASH, "B", mine)
     assert v.duplicates <= s.replayed(mine) + (s.replayed(span=REPLAY + 10) if moved else 0)
+    s.no_order_violations()
+
+
+@pytest.mark.long
+def test_17_a_broker_refuses_the_stamps_of_a_node(lab):
+    """The topic has a limit for stamps, as Kafka 4 has by default, and a node's clock is beyond it: that node cannot write, so it
+    gives way."""
+    clock = HostClock(lab, "A")
+    s = Stage(lab, node_env={"A": clock.env})
+    limit = ConfigResource(ConfigResource.Type.TOPIC, s.cluster.topic,
+                           set_config={"message.timestamp.after.max.ms": str(HOUR * 1000)})
+    admin = AdminClient({"bootstrap.servers": s.cluster.brokers})
+    for answer in admin.alter_configs([limit]).values():
+        answer.result(10)
+    s.settle()
+    s.fault(lambda: clock.jump(2 * HOUR))
+    s.wait_owner("B", s.of("A"), seconds=15)
+    assert s.node("A").gate.log_lines("kafka producer lost", "Invalid timestamp")
+    s.silence()
+    clock.jump(0)
+    s.judge(quiet=5)
     s.no_order_violations()
 
 

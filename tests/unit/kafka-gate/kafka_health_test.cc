@@ -63,3 +63,32 @@ TEST_CASE("kafka health: a topic that must not be written to is failing until it
   CHECK_FALSE(h.tick(at(15'000)));
   CHECK(h.tick(at(16'000)));
 }
+
+TEST_CASE("kafka health: producers that are lost one after another are failing; one that is lost and replaced is not") {
+  KafkaHealth h = make();
+  const auto lose_at = [&](std::int64_t ms) {
+    h.lost(at(ms));
+    h.blocked(true, at(ms));
+    const bool ok = h.tick(at(ms));
+    h.cleared();
+    h.blocked(false, at(ms + 1000));
+    return ok;
+  };
+  for (std::int64_t ms = 0; ms < 5000; ms += 1100) {
+    h.sent(at(ms), 1);
+    CHECK(lose_at(ms + 50));
+  }
+  h.sent(at(5500), 1);
+  CHECK_FALSE(lose_at(5550));
+
+  KafkaHealth once = make();
+  once.lost(at(0));
+  once.blocked(true, at(0));
+  once.cleared();
+  once.blocked(false, at(1000));
+  CHECK(once.tick(at(60'000)));  // nothing to send: nothing fails
+  once.sent(at(60'000), 1);
+  once.answered(at(60'010), 0);
+  once.sent(at(70'000), 1);
+  CHECK(once.tick(at(74'000)));
+}

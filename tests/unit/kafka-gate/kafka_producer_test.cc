@@ -321,6 +321,19 @@ TEST_CASE("topic: what breaks the guarantees is refused with its remedy, what is
   info.replication = 1;
   info.config["retention.ms"] = "-1";
   CHECK(judge_topic(info, "t", 16).warn.size() == 1);
+  // Kafka 4 refuses stamps an hour ahead unless told otherwise; stamps of its own it does not judge.
+  info.replication = 3;
+  info.config["min.insync.replicas"] = "2";
+  info.config["message.timestamp.after.max.ms"] = info.config["message.timestamp.before.max.ms"] =
+      "9223372036854775807";
+  CHECK(judge_topic(info, "t", 16).warn.empty());
+  info.config["message.timestamp.after.max.ms"] = "3600000";
+  REQUIRE(judge_topic(info, "t", 16).warn.size() == 1);
+  CHECK(judge_topic(info, "t", 16).warn[0].find("set message.timestamp.after.max.ms=9223372036854775807") !=
+        std::string::npos);
+  info.config["message.timestamp.type"] = "LogAppendTime";
+  REQUIRE(judge_topic(info, "t", 16).warn.size() == 1);
+  CHECK(judge_topic(info, "t", 16).warn[0].find("at append") != std::string::npos);
 }
 
 TEST_CASE("topic watch: tells partitions, absence and an unreachable broker apart, and creates nothing by asking") {
