@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/rules.h"
+
 namespace bmpha::recv {
 namespace {
 
@@ -65,7 +67,8 @@ std::size_t DumpTracker::tables() const {
 
 bool DumpTracker::peer_ended(const Peer& p, BootTime now) const {
   for (const Table& table : p.tables)
-    if (!table.end_of_rib && now - std::max(table.last, stalled_) < settings_.quiet) return false;
+    if (!table.end_of_rib && (now - std::max(table.last, stalled_) < settings_.quiet || !rule_on("G1-quiet")))
+      return false;
   const bool all_quiet = now - std::max(last_dump_, stalled_) >= settings_.quiet;
   if (p.tables.empty()) return all_quiet;
   return all_quiet || std::all_of(p.expected.begin(), p.expected.end(), [&p](const Family& f) {
@@ -74,6 +77,7 @@ bool DumpTracker::peer_ended(const Peer& p, BootTime now) const {
 }
 
 bool DumpTracker::all_ended(BootTime now) const {
+  if (!rule_on("G1-ended")) return true;
   if (peers_.empty()) return now - std::max(last_dump_, stalled_) >= settings_.quiet;
   return std::all_of(peers_.begin(), peers_.end(), [&](const auto& p) { return peer_ended(p.second, now); });
 }
@@ -91,7 +95,7 @@ bool DumpTracker::poll(BootTime now) {
 }
 
 bool DumpTracker::poll_cap(BootTime now) {
-  if (ended_ || now - begin_ < settings_.cap) return false;
+  if (ended_ || now - begin_ < settings_.cap || !rule_on("G1-cap")) return false;
   return end();
 }
 

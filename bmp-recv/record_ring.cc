@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/rules.h"
+
 namespace bmpha::recv {
 
 RecordRing::Queue* RecordRing::open(const RouterId& router, const SessionId& session, std::string name, BootTime now) {
@@ -119,7 +121,10 @@ bool RecordRing::next_sendable(Sendable& out) {
   return false;
 }
 
-void RecordRing::sent(Queue& q) { q.sent_bytes += q.records[q.next++].size; }
+void RecordRing::sent(Queue& q) {
+  q.sent_bytes += q.records[q.next++].size;
+  if (!rule_on("A3-kept")) release(q, q.records[q.next - 1].seq);
+}
 
 std::vector<AliveSession> RecordRing::table(BootTime now) const {
   std::vector<AliveSession> list;

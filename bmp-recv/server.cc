@@ -10,6 +10,7 @@
 #include "bmp-recv/bmp_parser.h"
 #include "bmp-recv/state_dump.h"
 #include "common/log.h"
+#include "common/rules.h"
 
 namespace bmpha::recv {
 namespace {
@@ -215,7 +216,7 @@ void Server::read(Connection& c) {
   if (c.dropped) return;
   // Seen empty at an instant: everything that had come before it has been read. So the clock is read first.
   const BootTime check = BootClock::now();
-  if (r.size < kReadSize && is_drained(c.fd.get())) c.drained = check;
+  if ((r.size < kReadSize && is_drained(c.fd.get())) || !rule_on("A3-drained")) c.drained = check;
 }
 
 void Server::keep(Connection& c, Bytes rest) {

@@ -1,6 +1,7 @@
 #include "bmp-recv/session_decoder.h"
 
 #include "bmp-recv/bmp_parser.h"
+#include "common/rules.h"
 
 namespace bmpha::recv {
 
@@ -323,7 +324,7 @@ void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
 void SessionDecoder::on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body) {
   Update& u = shared_.update;
   if (const Fault f = parse_update(body.rest(), update_context(h, peer), u); f != Fault::kNone) return count_fault(f);
-  if (peer.state == PeerState::kNew) open_first(h, peer);
+  if (peer.state == PeerState::kNew && rule_on("G1-first")) open_first(h, peer);
   note_update(h, peer);
   if (u.end_of_rib.has_value()) return write_end_of_rib(h, peer);
   write_routes(h, peer);

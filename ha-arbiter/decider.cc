@@ -35,6 +35,7 @@ Decider::Decider(DeciderSettings settings, const Persisted& persisted, BootTime 
   unsettled_ = persisted.unsettled;
   // A gen never falls, not even when the file was lost.
   gen_ = persisted.gen != 0 ? persisted.gen + 1 : static_cast<std::uint64_t>(std::max<std::int64_t>(wall_ms, 1));
+  if (!rule_on("A2-gen")) gen_ = 1;
 }
 
 RouterState& Decider::state(const RouterId& router) {
@@ -56,7 +57,8 @@ std::int64_t Decider::redis_ms(BootTime now) const {
 // `since`: Redis' time, but always above every other of this router, so that a new session is the youngest.
 std::uint64_t Decider::new_since(RouterState& st, BootTime now) {
   const std::int64_t clock = ever_ok_ ? redis_ms(now) : wall_ms_ + to_ms(now - started_);
-  st.max_since = std::max(static_cast<std::uint64_t>(std::max<std::int64_t>(clock, 1)), st.max_since + 1);
+  const std::uint64_t above = rule_on("A2-youngest") ? st.max_since + 1 : 0;
+  st.max_since = std::max(static_cast<std::uint64_t>(std::max<std::int64_t>(clock, 1)), above);
   return st.max_since;
 }
 
@@ -70,8 +72,10 @@ void Decider::awake(BootTime now) {
 
 // A new gen makes the owner settle what this node's processes may still send late (A4.7).
 void Decider::hang(const std::string& why, BootTime now) {
-  ++gen_;
-  unsettled_ = true;
+  if (rule_on("A7-hang")) {
+    ++gen_;
+    unsettled_ = true;
+  }
   note(LogLevel::kWarn, "resumed after a hang", why);
   if (now - awake_at_ <= s_.ttl) return;
   hung_ = true;
@@ -121,7 +125,7 @@ void Decider::join(const NodeReading* left_behind, std::int64_t redis_ms, BootTi
     return;
   }
   const std::int64_t age = std::clamp<std::int64_t>(redis_ms - left_behind->pub_ms, 0, to_ms(s_.ttl));
-  if (!solo_) take_back(*left_behind->blob, at - Millis(age));
+  if (!solo_ && rule_on("A2-take-back")) take_back(*left_behind->blob, at - Millis(age));
   awake(now);
 }
 
@@ -257,7 +261,7 @@ void Decider::read_node(const std::string& id, const NodeReading& reading, const
                                    : !v.readable || reading.blob->inc != v.blob.inc || reading.blob->tick > v.blob.tick;
   if (known && !risen) return;
   const std::int64_t age = o.redis_ms - reading.pub_ms;
-  const bool in_range = age >= 0 && Millis(age) <= s_.ttl;
+  const bool in_range = (age >= 0 && Millis(age) <= s_.ttl) || !rule_on("A2-age");
   v.pub_ms = reading.pub_ms;
   v.advanced = in_range ? o.at - Millis(age) : o.at;
   v.readable = reading.blob.has_value();
@@ -287,6 +291,7 @@ void Decider::read_node(const std::string& id, const NodeReading& reading, const
 
 bool Decider::is_live(const NodeView& v, BootTime now) const {
   if (v.readable && v.blob.leaving && !v.present) return false;  // it said so, and has removed its key
+  if (!rule_on("A2-observer")) return v.present;                 // as Redis' own expiry has it
   return now - v.advanced < s_.ttl;
 }
 

@@ -90,10 +90,12 @@ ClaimBatch Decider::claim_batch(BootTime now) {
     item.expected = p.expected;
     item.epoch = p.epoch;
     item.lost = item.won = entry(st, now);
-    item.won.role = Role::kActive;
-    item.won.epoch = p.epoch;
-    item.won.unclean = item.won.solo = false;
-    item.won.w_age = age_of(p.w, now);
+    if (rule_on("A2-one-step")) {
+      item.won.role = Role::kActive;
+      item.won.epoch = p.epoch;
+      item.won.unclean = item.won.solo = false;
+      item.won.w_age = age_of(p.w, now);
+    }
     c.items.push_back(std::move(item));
   }
   for (auto& [id, st] : routers_) {
@@ -107,7 +109,8 @@ ClaimBatch Decider::claim_batch(BootTime now) {
 // --- ROLES
 
 bool Decider::may_trim(BootTime now) const {
-  return !solo_ && ever_ok_ && since_observed(now) < s_.ttl && !broken_timing();
+  if ((solo_ || since_observed(now) >= s_.ttl) && rule_on("A6-trim")) return false;
+  return ever_ok_ && (!broken_timing() || !rule_on("T-late"));
 }
 
 // A standby's line: W of the current owner under the current claim, and only if that owner has settled what this
@@ -122,7 +125,8 @@ std::optional<BootTime> Decider::standby_cover(RouterState& st, BootTime now) {
   const auto r = v.routers.find(st.router);
   if (r == v.routers.end()) return std::nullopt;
   const RouterEntry& e = r->second.entry;
-  if (e.role != Role::kActive || e.epoch != own->second.epoch || v.blob.solo || !r->second.w) return std::nullopt;
+  const bool owns = e.role == Role::kActive && e.epoch == own->second.epoch && !v.blob.solo;
+  if ((!owns && rule_on("G3-owner")) || !r->second.w) return std::nullopt;
   const auto echo = v.blob.seen.find(s_.node);
   if (rule_on("A7-echo") && (echo == v.blob.seen.end() || echo->second != gen_)) return std::nullopt;
   st.cover = r->second.w;
@@ -141,9 +145,9 @@ std::optional<BootTime> Decider::standby_line(RouterState& st, BootTime now) {
 
 // The owner's own line: never beyond the W that others may start from.
 std::optional<BootTime> Decider::owner_cover(const RouterState& st, BootTime now) const {
-  if (!may_trim(now) || st.solo || is_superseded(st) || !st.w || !st.w_confirmed) return std::nullopt;
-  if (needs_reassert(st, now)) return std::nullopt;
-  return std::min(*st.w, *st.w_confirmed);
+  if (!may_trim(now) || is_superseded(st) || !st.w || !st.w_confirmed) return std::nullopt;
+  if ((st.solo || needs_reassert(st, now)) && rule_on("A6-trim")) return std::nullopt;
+  return rule_on("G3-published") ? std::min(*st.w, *st.w_confirmed) : *st.w;
 }
 
 RoleRouter Decider::role_row(RouterState& st, BootTime now) {

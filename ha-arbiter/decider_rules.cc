@@ -19,7 +19,7 @@ bool Decider::is_quiet(BootTime now) const {
 Decision Decider::decide(BootTime now) {
   awake(now);
   Decision d;
-  if (since_observed(now) >= s_.ttl && !solo_ && !leaving_) go_solo(now);
+  if (since_observed(now) >= s_.ttl && !solo_ && !leaving_ && rule_on("A6-solo")) go_solo(now);
   refresh(now);
   if (!is_quiet(now)) {
     const bool fresh = std::exchange(fresh_, false) && pending_.empty();
@@ -100,7 +100,7 @@ void Decider::note_replay(RouterState& st) {
 void Decider::adopt_lost_claim(RouterState& st) {
   const auto own = own_.find(st.router);
   if (own == own_.end() || own->second.node != s_.node || own->second.epoch == st.epoch) return;
-  if (st.role != Role::kStandby || !pending_.empty()) return;
+  if (st.role != Role::kStandby || !pending_.empty() || !rule_on("A3-unanswered")) return;
   const GateRouter* g = row(st.router);
   const auto lost = lost_.find(st.router);
   st.epoch = own->second.epoch;
@@ -128,7 +128,7 @@ void Decider::released(RouterState& st, bool unclean, BootTime now) {
   st.solo = false;
   st.unclean = unclean;
   st.emit = Emit::kNone;
-  if (st.w) st.cover = st.w;  // F2
+  if (st.w && rule_on("A4-final-w")) st.cover = st.w;  // F2
   st.changed_at = now;
   tick_soon_ = true;
   note(LogLevel::kInfo, "standby", st, unclean ? "records in flight were not answered" : st.why);
@@ -167,6 +167,7 @@ void Decider::classify(RouterState& st, BootTime now) {
 }
 
 bool Decider::is_node_sick(BootTime now) const {
+  if (!rule_on("A1-sick")) return false;
   if (gate_is_silent(now) || leaving_ || mode_ == Mode::kForcedStandby) return true;
   return !status_.kafka_ok || (!status_.recv_alive && !gate_waits_);
 }
@@ -174,8 +175,8 @@ bool Decider::is_node_sick(BootTime now) const {
 // When the broker is gone for all nodes, each finds out at a time of its own: nobody gives way before it could have
 // heard that the others fail as well.
 bool Decider::is_kafka_just_failing(BootTime now) const {
-  return kafka_bad_since_ && now - *kafka_bad_since_ < s_.ttl && !gate_is_silent(now) && !leaving_ &&
-         mode_ != Mode::kForcedStandby && status_.recv_alive;
+  return rule_on("A4-together") && kafka_bad_since_ && now - *kafka_bad_since_ < s_.ttl && !gate_is_silent(now) &&
+         !leaving_ && mode_ != Mode::kForcedStandby && status_.recv_alive;
 }
 
 // The dump counts as done `margin` after its end: by then the other node has read the same.
@@ -183,7 +184,7 @@ bool Decider::is_in_dump(const RouterState& st, BootTime now) const {
   const GateRouter* g = row(st.router);
   if (g->in_dump) return true;
   return std::any_of(g->brackets.begin(), g->brackets.end(), [&](const Bracket& b) {
-    return b.session == g->session && (!b.synced || now < *b.synced + s_.margin);
+    return b.session == g->session && (!b.synced || (now < *b.synced + s_.margin && rule_on("G1-margin")));
   });
 }
 
@@ -237,14 +238,21 @@ bool Decider::is_stalled(RouterState& st, BootTime now) {
 
 // --- A4.2: rank
 
+namespace {
+
+std::uint8_t class_rank(std::uint8_t cls) { return rule_on("A2-class") ? cls : 0; }
+
+}  // namespace
+
 Decider::Rank Decider::my_rank(const RouterState& st) const {
-  return {!(mode_ == Mode::kForcedActive && st.hold == Hold::kUp), st.cls, st.hold == Hold::kTorn, st.since, s_.node};
+  return {!(mode_ == Mode::kForcedActive && st.hold == Hold::kUp), class_rank(st.cls), st.hold == Hold::kTorn, st.since,
+          s_.node};
 }
 
 // Force needs a session that can be continued: it never puts a torn one before a whole one.
 Decider::Rank Decider::rank_of(const NodeView& v, const NodeView::Router& r) {
-  return {!(v.blob.forced_active && r.entry.hold == Hold::kUp), r.entry.cls, r.entry.hold == Hold::kTorn, r.entry.since,
-          v.blob.id};
+  return {!(v.blob.forced_active && r.entry.hold == Hold::kUp), class_rank(r.entry.cls), r.entry.hold == Hold::kTorn,
+          r.entry.since, v.blob.id};
 }
 
 bool Decider::should_own(const RouterState& st, BootTime now) const {
@@ -301,10 +309,10 @@ Decider::StartPoint Decider::start_point(const RouterState& st, BootTime now) co
   const bool mine = st.role == Role::kActive || is_last_owner(st);
   const std::optional<BootTime>& known = mine ? st.w : st.cover;
   // Without a cover and with something trimmed (this process is younger than the gate) only the predecessor counts.
-  if (known || mine || trimmed_to == BootTime{}) lower_to(known);
+  if ((known || mine || trimmed_to == BootTime{}) && rule_on("A3-own-cover")) lower_to(known);
 
   const auto own = own_.find(st.router);
-  if (own != own_.end() && own->second.node != s_.node) {
+  if (own != own_.end() && own->second.node != s_.node && rule_on("A3-predecessor")) {
     std::optional<BootTime> w;
     if (const auto v = nodes_.find(own->second.node); v != nodes_.end())
       if (const auto r = v->second.routers.find(st.router);
@@ -317,16 +325,16 @@ Decider::StartPoint Decider::start_point(const RouterState& st, BootTime now) co
     if (r == v.routers.end()) continue;
     const RouterEntry& e = r->second.entry;
     if (own == own_.end() && e.epoch > st.epoch) lower_to(r->second.w);
-    if (is_unhandled(st, v, now) && (r->second.w || e.solo)) lower_to(r->second.w);
+    if (is_unhandled(st, v, now) && (r->second.w || e.solo) && rule_on("A7-lowest")) lower_to(r->second.w);
   }
 
   StartPoint p;
   p.everything = everything || !line;
-  if (!p.everything) p.at = *line - s_.margin;
+  if (!p.everything) p.at = *line - (rule_on("A3-margin") ? s_.margin : Nanos{0});
   const bool opener = g == nullptr || g->front_is_opener;
   // Everything held is enough when it reaches back to what was known to be delivered.
   const BootTime reach = p.everything ? known.value_or(st.cover.value_or(BootTime{})) : p.at;
-  p.held = trimmed_to <= reach || opener;
+  p.held = trimmed_to <= reach || opener || !rule_on("A3-held");
   // What was dropped by its age is not asked for: a take-over sends what is held.
   if (!p.held && s_.by_age) return {BootTime{}, true, true};
   return p;
@@ -350,7 +358,7 @@ void Decider::claim(RouterState& st, const std::string& why, BootTime now) {
     // up, or has just started, is given the time to say that it can.
     if (g->up && !has_whole_dump(st)) {
       if (!st.torn_since) st.torn_since = now;
-      if (now - *st.torn_since < s_.ttl) return;
+      if (now - *st.torn_since < s_.ttl && rule_on("A3-torn-wait")) return;
       if (st.reset != g->session)
         note(LogLevel::kError, "session reset", st, "what is held cannot be continued from, and no other node can");
       st.reset = g->session;
@@ -374,14 +382,15 @@ void Decider::add_claim(Pending p, RouterState& st, BootTime now) {
   p.expected = own != own_.end() ? own->second.raw : std::string();
   // Above every epoch known, however the clock of Redis moves.
   if (pending_.empty())
-    highest_epoch_ = std::max(static_cast<std::uint64_t>(std::max<std::int64_t>(redis_ms_, 0)), highest_epoch_ + 1);
+    highest_epoch_ = std::max(static_cast<std::uint64_t>(std::max<std::int64_t>(redis_ms_, 0)),
+                              rule_on("A2-epochs") ? highest_epoch_ + 1 : 0);
   p.epoch = highest_epoch_;
   p.handled[s_.node] = gen_;
   p.settles.push_back({s_.node, gen_});
   for (const auto& [id, v] : nodes_) {
     if (!v.readable || !is_live(v, now)) continue;
     p.handled[id] = v.blob.gen;
-    p.settles.push_back({id, v.blob.gen});
+    if (rule_on("A7-settles")) p.settles.push_back({id, v.blob.gen});
   }
   pending_.push_back(std::move(p));
 }
@@ -397,7 +406,7 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
   if (st.role == Role::kActive && is_session_lost(st, now)) release(st, "session lost", now);
   if (st.role == Role::kActive && st.gate_lost) release(st, "kafka-gate restarted within a replay", now);
   if (st.role == Role::kActive && is_superseded(st)) {
-    restamp(st, now);
+    if (rule_on("A5-restamp")) restamp(st, now);
     yield_collector(st, now);
     return release(st, "superseded", now);
   }
@@ -415,7 +424,7 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
   const GateRouter* g = row(st.router);
   if (st.role == Role::kStandby)
     why = own_.contains(st.router) ? "first in rank" : "never owned";
-  else if (g != nullptr && g->session != st.session && !g->session.is_none())
+  else if (g != nullptr && g->session != st.session && !g->session.is_none() && rule_on("A8-own-claim"))
     why = "new session";
   else if (needs_reassert(st, now))
     why = "re-assert";
@@ -449,7 +458,7 @@ void Decider::go_solo(BootTime now) {
   solo_ = true;
   for (auto& [id, st] : routers_) st.torn_since.reset();
   fresh_ = false;
-  ++gen_;
+  if (rule_on("A6-gen")) ++gen_;
   unsettled_ = true;
   note(LogLevel::kWarn, "solo", "Redis is not reachable: active for every router");
 }
@@ -535,7 +544,7 @@ bool Decider::is_session_lost(const RouterState& st, BootTime now) const {
 // --- A4.9: nobody has the router
 
 bool Decider::is_held_by_anyone(const RouterState& st, BootTime now) const {
-  if (st.hold != Hold::kNone) return true;
+  if (st.hold != Hold::kNone || !rule_on("A9-anyone")) return st.hold != Hold::kNone;
   return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
     const NodeView& v = n.second;
     if (!is_live(v, now)) return false;
@@ -547,7 +556,7 @@ bool Decider::is_held_by_anyone(const RouterState& st, BootTime now) const {
 
 bool Decider::is_emitter(const RouterState& st, BootTime now) const {
   const std::string& last = own_.at(st.router).node;
-  if (last == s_.node) return true;
+  if (last == s_.node || !rule_on("A9-emitter")) return true;
   std::string smallest = s_.node;
   for (const auto& [id, v] : nodes_) {
     if (!is_live(v, now)) continue;
@@ -567,7 +576,7 @@ void Decider::decide_unheld(RouterState& st, bool fresh, BootTime now, Decision&
     return;
   }
   if (!st.unheld_since) st.unheld_since = now;
-  const Nanos unheld = now - *st.unheld_since;
+  const Nanos unheld = rule_on("A9-delay") ? now - *st.unheld_since : Nanos::max();
   if (st.role == Role::kActive && st.emit != Emit::kNone) {
     if (unheld >= s_.down_delay && st.emit == Emit::kStale) {
       st.emit = Emit::kDown;
@@ -580,7 +589,7 @@ void Decider::decide_unheld(RouterState& st, bool fresh, BootTime now, Decision&
     own_.erase(own);
     return release(st, "router is down", now);
   }
-  if (st.role != Role::kStandby || unheld < s_.stale_delay || !fresh) return;
+  if (st.role != Role::kStandby || unheld < s_.stale_delay || !fresh || !rule_on("A9-stale")) return;
   if (!is_emitter(st, now) || is_other_active(st, now)) return;
   note(LogLevel::kWarn, "router stale", st, "no node has a session of it");
   // Nothing that is held is unsent: only what is emitted goes out. The claim is for the ended session, so that the gate

@@ -1,5 +1,6 @@
 #include "ha-arbiter/join_guard.h"
 
+#include "common/rules.h"
 #include "ha-arbiter/node_blob.h"
 
 namespace bmpha::arbiter {
@@ -10,7 +11,7 @@ JoinGuard::Verdict JoinGuard::look(const std::string& value, std::int64_t redis_
     return Verdict::kJoin;
   };
   const auto key = split_key(value);
-  if (value.empty() || !key) return join();
+  if (value.empty() || !key || !rule_on("A1-name")) return join();
   if (first_pub_ms_ && *first_pub_ms_ != key.value().pub_ms) return Verdict::kRefuse;
   first_pub_ms_ = key.value().pub_ms;
   auto blob = decode_blob(key.value().blob);

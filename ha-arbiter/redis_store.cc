@@ -136,7 +136,7 @@ void RedisStore::Impl::late() {
 }
 
 void RedisStore::Impl::load_script(const char* text) {
-  link.send({"SCRIPT", "LOAD", text}, [this, text](const RedisReply& reply) {
+  link.send({"SCRIPT", "LOAD", in_force(text, kScriptRules)}, [this, text](const RedisReply& reply) {
     if (reply.is_error()) return failed(with_hint(reply.text));
     if (reply.is_text() && reply.text.size() == 40) hashes[text] = reply.text;
   });
@@ -148,7 +148,7 @@ void RedisStore::Impl::send() {
     const auto hash = hashes.find(script);
     by_hash = hash != hashes.end();
     if (!by_hash) load_script(script);
-    args = {by_hash ? "EVALSHA" : "EVAL", by_hash ? hash->second : script};
+    args = {by_hash ? "EVALSHA" : "EVAL", by_hash ? hash->second : in_force(script, kScriptRules)};
   }
   args.insert(args.end(), arguments.begin(), arguments.end());
   link.send(args, [this, id = number](const RedisReply& reply) { replied(id, reply); });

@@ -187,7 +187,7 @@ void Gate::count_reserved() {
 void Gate::hold_limit() {
   count_reserved();
   if (excess() == 0) return;
-  free_acknowledged(excess());
+  if (rule_on("G6-free")) free_acknowledged(excess());
   if (excess() > 0 && rule_on("G6-tear")) tear_dumps();
 }
 
@@ -218,10 +218,10 @@ void Gate::tear_dumps() {
 // Credit that a session may have now.
 std::uint64_t Gate::room_for(const HeldRecords& r, std::uint64_t outstanding) const {
   // The same measure as hold_limit()'s: what can be freed is freed before any credit stops.
-  if (excess() == 0) return window();
+  if (excess() == 0 || !rule_on("G6-credit")) return window();
   // Little room: only a router that holds less than its share goes on, however small the shares of many are.
   const std::uint64_t least = std::min(kLeastWindow, share() / 2);
-  return r.bytes() + outstanding + least <= share() ? least : 0;
+  return r.bytes() + outstanding + least <= share() && rule_on("G6-share") ? least : 0;
 }
 
 std::vector<ControlEntry> Gate::take_control() {

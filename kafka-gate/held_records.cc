@@ -171,8 +171,9 @@ void HeldRecords::hold(Session& s, const Envelope& e, Body body) {
 
 // G1: one bracket per session; it opens at the first record and closes at `synced`.
 void HeldRecords::note_dump(Session& s, const Envelope& e, std::uint64_t pos) {
-  Dump* d = dump_of(s.ordinal);
-  if (d == nullptr && !s.synced && (e.seq == 1 || e.in_dump)) {
+  const bool by_peer = e.opener && !e.in_dump && !rule_on("G1-session");
+  Dump* d = by_peer ? nullptr : dump_of(s.ordinal);
+  if (by_peer || (d == nullptr && !s.synced && (e.seq == 1 || e.in_dump))) {
     d = &dumps_.emplace_back();
     d->session = s.ordinal;
     d->id = s.id;
@@ -197,6 +198,7 @@ void HeldRecords::end_session(Session& s) {
   if (s.ended) return;
   s.ended = s.flow.closed = true;
   s.up = false;
+  if (!rule_on("G7-lost") && role_ == Role::kActive) emit_ = Emit::kDown;
   if (torn_session_ == s.ordinal) torn_session_ = 0;
   if (Dump* d = open_dump(s.ordinal)) {  // the dump will not go on; without `synced` it holds W where it is
     d->closed = d->newest;
@@ -304,7 +306,7 @@ void HeldRecords::restart_flow() {
 void HeldRecords::update_release(Session& s) const {
   // Held by a standby counts as safe: the owner's progress covers it. Before the first roles nobody knows what this
   // gate is.
-  const bool by_holding = roles_known_ && role_ == Role::kStandby;
+  const bool by_holding = roles_known_ && (role_ == Role::kStandby || !rule_on("A3-release"));
   s.flow.release_seq = std::max({s.flow.release_seq, s.acked_seq, by_holding ? s.last_seq : 0});
 }
 

@@ -266,6 +266,7 @@ class HeldRecords {
   void finish_release();
   void reset_sending(std::uint64_t from);
   void begin_run(const SessionId& session);
+  std::uint32_t everywhere() const;
   bool is_allowed(std::uint64_t ordinal) const;
   std::uint64_t claimed_ordinal() const;
   void skip_marks();

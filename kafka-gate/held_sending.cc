@@ -31,7 +31,7 @@ void HeldRecords::roles(const Roles& head, const RoleRouter* row, BootTime now) 
     const bool goes_solo = head.solo && (!solo_ || gen_ != head.gen);
     solo_ = head.solo;
     gen_ = head.gen;
-    if (goes_solo) {
+    if (goes_solo && rule_on("G4-solo")) {
       settles_.clear();
       begin_run(claimed_);
     }
@@ -41,7 +41,7 @@ void HeldRecords::roles(const Roles& head, const RoleRouter* row, BootTime now) 
     start_claim(head, *row, now);
   }
   emit_ = row->emit;
-  if (row->cover && !head.solo) trim(*row->cover - settings_->retain);
+  if (row->cover && (!head.solo || !rule_on("A6-trim"))) trim(*row->cover - settings_->retain);
 }
 
 void HeldRecords::start_claim(const Roles& head, const RoleRouter& row, BootTime now) {
@@ -117,6 +117,7 @@ void HeldRecords::producer_lost() {
   if (role_ == Role::kReleasing) finish_release();
   if (role_ != Role::kActive) return;
   ++attempt_;
+  if (!rule_on("G8-back")) return;
   const bool again = !run_done_;
   reset_sending(acked_);
   if (again) begin_run(run_id_);
@@ -140,15 +141,18 @@ void HeldRecords::reset_sending(std::uint64_t from) {
 
 // --- sending
 
+// Control records concern the whole router: one copy to each partition.
+std::uint32_t HeldRecords::everywhere() const { return rule_on("G4-broadcast") ? settings_->partitions : 1; }
+
 // G4: `run` goes to every partition before anything else of the claim, and before each session's part.
 void HeldRecords::begin_run(const SessionId& session) {
   run_id_ = session;
   run_done_ = !rule_on("G4-run");
   if (run_done_) return;
-  if (run_open_) run_unacked_ -= settings_->partitions - run_next_;  // copies of the one before that never went out
+  if (run_open_) run_unacked_ -= everywhere() - run_next_;  // copies of the one before that never went out
   run_open_ = true;
   run_next_ = 0;
-  run_unacked_ += settings_->partitions;
+  run_unacked_ += everywhere();
   ++counters_.runs;
 }
 
@@ -202,7 +206,7 @@ std::optional<Copy> HeldRecords::emit_copy() {
     if (emit_ <= emit_written_) return std::nullopt;
     emitting_ = emit_;
     emit_next_ = 0;
-    emit_unacked_ += settings_->partitions;
+    emit_unacked_ += everywhere();
   }
   const RecordKind kind = emitting_ == Emit::kStale ? RecordKind::kStale : RecordKind::kDown;
   return control_copy(CopyOf::kEmit, kind, claimed_, emit_next_);
@@ -231,7 +235,7 @@ Copy HeldRecords::held_copy(const Held& h) const {
   c.ticket.bytes = e.payload_size;
   c.topic = e.topic;
   c.key = e.key;
-  c.header.replay = e.read_time < claim_time_;
+  c.header.replay = e.read_time < claim_time_ && rule_on("G4-replay");
   c.header.in_dump = e.in_dump;
   c.header.opener = e.opener;
   c.header.seq = e.seq;
@@ -246,16 +250,16 @@ void HeldRecords::sent(const Copy& copy) {
   ++in_flight_;
   in_flight_bytes_ += copy.ticket.bytes;
   if (copy.ticket.of == CopyOf::kRun) {
-    if (++run_next_ == settings_->partitions) run_open_ = false;
+    if (++run_next_ == everywhere()) run_open_ = false;
     return;
   }
   if (copy.ticket.of == CopyOf::kEmit) {
-    if (++emit_next_ < settings_->partitions) return;
+    if (++emit_next_ < everywhere()) return;
     emit_written_ = std::exchange(emitting_, Emit::kNone);
     return;
   }
   Held& h = at(cursor_);
-  const std::uint32_t copies = is_control(h.envelope.kind) ? settings_->partitions : 1;
+  const std::uint32_t copies = is_control(h.envelope.kind) ? everywhere() : 1;
   if (copy_next_ == 0) h.pending = copies;
   if (++copy_next_ < copies) return;
   copy_next_ = 0;
@@ -265,7 +269,7 @@ void HeldRecords::sent(const Copy& copy) {
 // --- acknowledgements
 
 void HeldRecords::answered(const Ticket& ticket, bool delivered) {
-  if (ticket.attempt != attempt_) {
+  if (ticket.attempt != attempt_ && rule_on("G2-attempt")) {
     ++counters_.late_answers;
     return;
   }
@@ -301,7 +305,7 @@ void HeldRecords::answered_held(const Ticket& ticket) {
 
 // The acknowledged prefix of this claim. It does not begin before the `run` stands in every partition.
 void HeldRecords::advance_acked() {
-  if (run_unacked_ > 0) return;
+  if (run_unacked_ > 0 && rule_on("G2-run")) return;
   while (acked_ < cursor_) {
     const Held& h = at(acked_);
     if (!is_session_mark(h.envelope.kind) && !h.acked && rule_on("G2-acked")) break;

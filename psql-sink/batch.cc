@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "common/rules.h"
+
 namespace bmpha::sink {
 namespace {
 
@@ -328,7 +330,7 @@ void BatchBuilder::apply(const Context& c, const PeerChange& change) {
       update.complete = true;
       update.clear_stale = true;
       update.stale_at.reset();
-      if (change.was_up && change.old_live < change.new_live) {
+      if (change.was_up && change.old_live < change.new_live && rule_on("S5-leftovers")) {
         batch_.leftovers.push_back({index, change.old_live, change.new_live});
         batch_.leftovers_at_us = c.rx_us;
         batch_.leftovers_node = c.header.node;

@@ -41,7 +41,8 @@ Verdict Generations::admit(std::int64_t offset, const KafkaHeader& header, std::
       break;
     case RecordKind::kDown:
       for (const PeerHash& hash : router.peers)
-        if (PeerState& p = peers_[hash]; p.up) changes.push_back(take_down(hash, p, ChangeKind::kRouterDown));
+        if (PeerState& p = peers_[hash]; p.up && rule_on("S4-down"))
+          changes.push_back(take_down(hash, p, ChangeKind::kRouterDown));
       break;
     case RecordKind::kStale:
       for (const PeerHash& hash : router.peers)
@@ -54,7 +55,7 @@ Verdict Generations::admit(std::int64_t offset, const KafkaHeader& header, std::
 }
 
 void Generations::run(std::int64_t offset, const KafkaHeader& header, RouterFence& fence) {
-  if (!header.solo) {
+  if (!header.solo || !rule_on("S2-solo")) {
     fence.epoch = std::max(fence.epoch, header.epoch);
     for (const SettledGen& s : header.settled) {
       if (fence.settled.size() >= kMaxSettledNodes && !fence.settled.contains(s.node)) continue;
@@ -74,7 +75,7 @@ void Generations::synced(const KafkaHeader& header, Router& router, std::vector<
     PeerState& p = peers_[hash];
     if (p.opener == header.session || !rule_on("S4-own")) {
       PeerChange c = change(hash, p, ChangeKind::kSynced);
-      p.live_epoch = p.epoch;
+      if (rule_on("S4-synced")) p.live_epoch = p.epoch;
       c.new_live = p.live_epoch;
       changes.push_back(c);
       continue;
@@ -91,7 +92,7 @@ PeerChange Generations::open_peer(std::int64_t offset, const KafkaHeader& header
   const bool refresh = header.in_dump && p.up && rule_on("S4-refresh");
   PeerChange c = change(peer, p, refresh ? ChangeKind::kRefreshed : ChangeKind::kOpened);
   ++p.epoch;
-  if (!refresh) p.live_epoch = p.epoch;
+  if (!refresh && rule_on("S4-hide")) p.live_epoch = p.epoch;
   p.up = true;
   p.opener = header.session;
   p.opener_offset = offset;
@@ -101,6 +102,7 @@ PeerChange Generations::open_peer(std::int64_t offset, const KafkaHeader& header
 
 PeerChange Generations::close_peer(const KafkaHeader& header, const PeerHash& peer) {
   touch_peer(header.router, peer);
+  if (!rule_on("S4-peer-down")) return change(peer, peers_[peer], ChangeKind::kPeerDown);
   return take_down(peer, peers_[peer], ChangeKind::kPeerDown);
 }
 

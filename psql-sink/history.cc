@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "common/rules.h"
 #include "psql-sink/batch.h"
 
 namespace bmpha::sink {
@@ -25,7 +26,7 @@ void stamp_key(std::vector<RouteEvent>& in, std::size_t from, std::size_t to, st
     RouteEvent e = in[n];
     RouteEvent& before = out.back();
     const bool was_alive = !before.withdrawn && before.row_epoch >= e.live_epoch;
-    if (same_state(before, e) && (was_alive || e.withdrawn)) {
+    if (same_state(before, e) && (was_alive || e.withdrawn) && rule_on("S5-change")) {
       before.row_epoch = e.epoch;  // a refresh or a repetition: no change of attributes or life
       continue;
     }

@@ -12,6 +12,7 @@ namespace {
 const char* const kPrepared[][2] = {
     {"take", kTakeOffset},
     {"peers", kUpdatePeers},
+    {"apply", kApply},
     {"fence",
      "INSERT INTO ingest_fence (topic, part, router_id, epoch, settled, runs) VALUES ($1, $2, $3, $4, $5, $6) "
      "ON CONFLICT (topic, part, router_id) DO UPDATE SET epoch = $4, settled = $5, runs = $6"},
@@ -30,14 +31,6 @@ const char* const kPrepared[][2] = {
      "stale_at = NULL, down_at = NULL WHERE router_id = $1"},
 };
 
-// S3: times are data. The test build can let an older time lose, to show what that breaks.
-std::string apply_statement() {
-  std::string sql = kApply;
-  constexpr std::string_view kMark = "(s.last AND r.ctid IS NOT NULL";
-  if (!rule_on("S3-times")) sql.insert(sql.find(kMark) + kMark.size(), " AND s.ts >= r.ts");
-  return sql;
-}
-
 }  // namespace
 
 Ingest::Ingest(std::string conninfo, std::string group) : pg_(std::move(conninfo)), group_(std::move(group)) {}
@@ -50,8 +43,6 @@ Status Ingest::open() {
   if (const PgResult r = pg_.exec(kStaging); !r) return Status::error("staging tables: " + r.error());
   for (const auto& [name, sql] : kPrepared)
     if (const PgResult r = pg_.prepare(name, sql); !r) return Status::error(fmt::format("{}: {}", name, r.error()));
-  if (const PgResult r = pg_.prepare("apply", apply_statement()); !r)
-    return Status::error(fmt::format("apply: {}", r.error()));
   return Status::ok();
 }
 
@@ -134,11 +125,12 @@ bool Ingest::write(const Partition& p, Batch& batch, PartitionState& state) {
       "take",
       {group_, p.topic, std::to_string(p.number), std::to_string(batch.old_offset), std::to_string(batch.new_offset)});
   if (!check(taken, "take offset")) return false;
-  if (taken.affected() != 1) {
+  if (taken.affected() != 1 && rule_on("S1-offset")) {
     result_.outcome = Outcome::kFenced;
     result_.message = fmt::format("the stored offset is no longer {}", batch.old_offset);
     return false;
   }
+  if (!rule_on("S1-transaction") && !check(pg_.exec("COMMIT; BEGIN"), "commit")) return false;
   const bool done = apply_routes(batch) && sweep_leftovers(batch) && update_routers(batch, state) &&
                     update_peers(p, batch) && update_fences(p, batch, state) && copy_events(batch) &&
                     copy_stats(batch) && copy_rejected(p, batch);

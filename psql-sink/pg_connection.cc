@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "common/log.h"
+#include "psql-sink/sql_rules.h"
 
 namespace bmpha::sink {
 namespace {
@@ -135,17 +136,17 @@ bool PgConnection::usable() const { return impl_->conn && PQstatus(impl_->conn.g
 
 PgResult PgConnection::exec(const std::string& sql) {
   if (!impl_->conn) return Impl::no_connection();
-  return impl_->wrap(PQexec(impl_->conn.get(), sql.c_str()));
+  return impl_->wrap(PQexec(impl_->conn.get(), in_force(sql, kSqlRules).c_str()));
 }
 PgResult PgConnection::exec(const std::string& sql, const std::vector<PgParam>& params) {
   if (!impl_->conn) return Impl::no_connection();
   const auto p = pointers(params);
-  return impl_->wrap(
-      PQexecParams(impl_->conn.get(), sql.c_str(), static_cast<int>(p.size()), nullptr, p.data(), nullptr, nullptr, 0));
+  return impl_->wrap(PQexecParams(impl_->conn.get(), in_force(sql, kSqlRules).c_str(), static_cast<int>(p.size()),
+                                  nullptr, p.data(), nullptr, nullptr, 0));
 }
 PgResult PgConnection::prepare(const std::string& name, const std::string& sql) {
   if (!impl_->conn) return Impl::no_connection();
-  return impl_->wrap(PQprepare(impl_->conn.get(), name.c_str(), sql.c_str(), 0, nullptr));
+  return impl_->wrap(PQprepare(impl_->conn.get(), name.c_str(), in_force(sql, kSqlRules).c_str(), 0, nullptr));
 }
 PgResult PgConnection::exec_prepared(const std::string& name, const std::vector<PgParam>& params) {
   if (!impl_->conn) return Impl::no_connection();

@@ -58,6 +58,25 @@ TEST_CASE("session marks never reach Kafka and count as acknowledged when all be
   CHECK_FALSE(b.held.status().up);
 }
 
+TEST_CASE("G7: when an owner's session is lost nothing but its records is written, however long nobody else has one") {
+  Bench b;
+  Writer w{1};
+  b.dump(w, 0);
+  b.roles(active(100, 1, 0, 0));
+  b.send_and_ack();
+  b.put(w, RecordKind::kRoutes, 20);
+  b.put(w, RecordKind::kSessionEnd, 30);
+  const std::size_t before = b.written.size();
+  b.send_and_ack();
+  CHECK(b.written.size() == before + 1);
+  CHECK(b.written.back().header.kind == RecordKind::kRoutes);
+  b.held.alive_done(kInc, {});
+  b.held.receiver_changed();
+  b.now_ms = 60'000;
+  b.roles(active(100, 1, 0, 60'000));
+  CHECK(b.send() == 0);
+}
+
 TEST_CASE("G4: the same epoch and session again changes nothing") {
   Bench b;
   Writer w{1};
@@ -85,6 +104,7 @@ TEST_CASE("G4: a start inside a dump, open or closed, goes back to the dump's fi
     }
     b.roles(active(100, 1, closed ? 4 : 40, 60));
     b.send();
+    REQUIRE_FALSE(b.sequences().empty());
     CHECK(b.sequences().front() == 2);
     CHECK(b.w_ms() == -1);  // drained_time of the dump's first record: at_ms(0 - 1)
   }
@@ -255,6 +275,27 @@ TEST_CASE("G2: a session that ended inside its dump holds W where the dump began
   b.roles(active(101, 2, 20, 40));
   b.send_and_ack();
   CHECK(b.w_ms() == 34);
+}
+
+TEST_CASE("G1: one bracket per session: a peer that flaps after it holds neither W nor class nor trimming") {
+  Bench b;
+  Writer w{1};
+  b.dump(w, 0);
+  RolesOf r = active(100, 1, 0, 0);
+  b.roles(r);
+  b.send_and_ack();
+  b.put(w, RecordKind::kPeer, 50, 1);  // Peer Down, then Peer Up: an opener, and no dump behind it
+  Envelope up = w.next(RecordKind::kPeer, 60, 1);
+  up.opener = true;
+  b.put(up);
+  b.put(w, RecordKind::kRoutes, 70, 1);
+  b.send_and_ack();
+  CHECK(b.w_ms() == 69);
+  CHECK_FALSE(b.held.status().in_dump);
+  CHECK(b.held.status().brackets.size() == 1);
+  r.row.cover = at_ms(20'000);
+  b.roles(r);
+  CHECK(b.held.status().records == 0);
 }
 
 TEST_CASE("G3: a standby trims what was read before cover minus retain, and only with a cover") {

@@ -290,6 +290,28 @@ TEST_CASE("an error that says nothing about the record loses the producer, not t
   CHECK(b.w_ms() == 6);
 }
 
+TEST_CASE("G8: no record goes out without a producer id; when the broker refuses one a new producer begins anew") {
+  MockKafka kafka;
+  rd_kafka_mock_push_request_errors(kafka.cluster, 22 /* InitProducerId */, 1,
+                                    RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED);
+  const auto producer = open_producer(kafka.settings());
+  Bench b = filled_bench(5);
+  b.send();
+  for (const Copy& c : b.written)
+    if (producer->send(c) != KafkaProducer::Sent::kYes) break;
+  CHECK(wait_answers(*producer, 1).empty());
+  CHECK(producer->is_lost());
+  REQUIRE(producer->replace().is_ok());
+  b.held.producer_lost();
+  b.unanswered.clear();
+  const std::size_t before = b.written.size();
+  b.send();
+  for (std::size_t n = before; n < b.written.size(); ++n)
+    REQUIRE(producer->send(b.written[n]) == KafkaProducer::Sent::kYes);
+  for (const auto& a : wait_answers(*producer, b.written.size() - before)) b.held.answered(a.ticket, a.delivered);
+  CHECK(b.w_ms() == 6);
+}
+
 TEST_CASE("options: unknown properties, bad values and fixed ones are refused by name") {
   CHECK(check_kafka_option("linger.ms=5").empty());
   CHECK(check_kafka_option("no.such.thing=5").find("no.such.thing") != std::string::npos);
