@@ -49,7 +49,7 @@ ifneq ($(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell for p in $(PKGS_all); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
 ifneq ($(strip $(MISSING)),)
 # The targets that install what they need first run scripts/install-deps and then call make again.
-ifeq ($(filter demo test matrix routers up bench lint,$(MAKECMDGOALS)),)
+ifeq ($(filter demo test mutants matrix routers up bench lint,$(MAKECMDGOALS)),)
 $(error missing development packages: $(MISSING); run scripts/install-deps)
 endif
 endif
@@ -138,7 +138,7 @@ $(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OU
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_program,$(f))))
 
-.PHONY: all programs unit check check-programs test matrix routers explore demo up down bench lint asan format fuzz-programs clean help \
+.PHONY: all programs unit check check-programs test mutants matrix routers explore demo up down bench lint asan format fuzz-programs clean help \
   install-deps install $(TOOLS)
 all: $(TOOLS_PRESENT)
 programs: all $(TEST_TOOLS:%=$(OUT)/bin/%) $(OUT)/lib/wall_clock.so
@@ -166,6 +166,10 @@ routers:  ## every test with real routers, FRR and GoBGP, the long ones too
 explore:  ## arbiter, gate and fence in all orders of events, half an hour; any violation is told with its way
 	@$(MAKE) --no-print-directory $(OUT)/bin/explore
 	@$(OUT)/bin/explore --trace
+
+mutants:  ## switches each rule off and shows a test that fails without it, some minutes; RULE="S2-fence ..." picks
+	@scripts/install-deps
+	@scripts/mutants $(RULE)
 
 demo:  ## two nodes, a real router, a kill -9, a verdict
 	@scripts/install-deps
