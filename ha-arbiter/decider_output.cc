@@ -110,7 +110,7 @@ ClaimBatch Decider::claim_batch(BootTime now) {
 
 bool Decider::may_trim(BootTime now) const {
   if ((solo_ || since_observed(now) >= s_.ttl) && rule_on("A6-trim")) return false;
-  return ever_ok_ && (!broken_timing() || !rule_on("T-late"));
+  return ever_ok_ && !broken_timing();
 }
 
 // A standby's line: W of the current owner under the current claim, and only if that owner has settled what this
