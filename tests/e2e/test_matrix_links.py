@@ -128,7 +128,7 @@ def test_15_the_broker_is_stopped_for_30_s(lab, owner_dies):
 @pytest.mark.long
 def test_16_the_broker_is_stopped_until_the_byte_limit(lab):
     """The gates' memory, then the rings (which keep what Kafka has not acknowledged as well), then TCP fill up. The routers keep what they cannot send and say its last state."""
-    limit, ring = 4 << 20, 6 << 20
+    limit, ring = 8 << 20, 12 << 20
     kafka = lab.private_kafka()
     s = Stage(lab, routers=4, brokers=kafka.brokers, generator={"churn": 200},
               settings={"kafka-gate": {"bytes-limit": limit}, "bmp-recv": {"ring-bytes": ring}})
