@@ -157,6 +157,11 @@ def test_16_the_broker_is_stopped_until_the_byte_limit(lab):
         assert grown[f"{name} kafka-gate"] < 2 * limit + (24 << 20) and grown[f"{name} bmp-recv"] < 2 * ring + (16 << 20)
     assert s.generator.up("A") == s.generator.up("B") == 4, "sessions wait, they do not end"
     kafka.start()
+
+    def flows():  # the gates come back to the broker when they look again: until then all is quiet too
+        unacked = [r for name in s.names for r in s.node(name).gate.state()["routers"] if r["oldest_unacked_age_ms"] is not None]
+        return not unacked and not any(s.generator.stuck(name) for name in s.names)
+    wait_for("TCP flows again and all is acknowledged", 90, flows, every=0.5)
     v = s.judge(quiet=6, seconds=120)
     lab.note(f"never said, for a later state took their place: {sum(c.coalesced for c in s.generator.changes.values())}")
     assert v.sent > 0
