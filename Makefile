@@ -123,8 +123,13 @@ $(OUT)/bin/unit: $(call objects,$(UNIT_SRC)) $(foreach t,$(TOOLS),$(LIB_$(t))) $
 	@echo "  LINK $@"
 	@$(LINK) $^ $(call PKG_LIBS,all) -o $@
 
-# Explores the pure classes of three tools in all orders.
+# Explores the pure classes of three tools in all orders; simulates them in virtual time.
 $(OUT)/bin/explore: $(call objects,$(sort $(wildcard tests/explore/*.cc))) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(LINK) $^ $(call PKG_LIBS,all) -o $@
+
+$(OUT)/bin/simulate: $(call objects,$(sort $(wildcard tests/simulate/*.cc))) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	@$(LINK) $^ $(call PKG_LIBS,all) -o $@
@@ -165,8 +170,13 @@ routers:  ## every test with real routers, FRR and GoBGP, the long ones too
 	@scripts/routers
 
 explore:  ## arbiter, gate and fence in all orders of events, half an hour; any violation is told with its way
-	@$(MAKE) --no-print-directory $(OUT)/bin/explore
-	@$(OUT)/bin/explore --trace
+	@$(MAKE) --no-print-directory $(OUT)/bin/explore $(OUT)/bin/simulate
+	@$(OUT)/bin/explore --trace --window 3 --late 0
+	@$(OUT)/bin/explore --trace --only tight --window 2 --max 5000
+	@$(OUT)/bin/explore --trace --only tight warm WA/- --window 2 --delays 1 3 over after --max 5000
+	@$(OUT)/bin/simulate --seeds 20000
+	@$(OUT)/bin/simulate --seeds 20000 --faults 2
+	@$(OUT)/bin/simulate --seeds 5000 --fault crash --skew 8000
 
 mutants:  ## switches each rule off and shows a test that fails without it, some minutes; RULE="S2-fence ..." picks
 	@scripts/install-deps
@@ -194,7 +204,7 @@ asan:  ## unit tests and corpus replay under address and undefined sanitizers
 
 ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS),$(t)/*.cc $(t)/*.h) \
   tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/tools/*.cc tests/preload/*.cc \
-  tests/explore/*.cc tests/explore/*.h))
+  tests/explore/*.cc tests/explore/*.h tests/simulate/*.cc tests/simulate/*.h))
 LINT_SOURCES := $(filter %.cc,$(filter common/% $(TOOLS:%=%/%),$(ALL_SOURCES)))
 lint:  ## clang-format and clang-tidy; warnings are errors
 	@scripts/install-deps

@@ -1,16 +1,17 @@
 // explore: tries every way on from a warmed-up world, breadth first, states that are equal once.
 //
-//   explore [--late N] [--window STEPS] [--max STATES] [--only WORDS] [--first] [--list] [--trace]
-//
-// Each scenario is a fault, a script of changes, and whether the second node has joined. Free choices are when each
-// change and the fault come, whom it hits, how long it lasts, and what of the copies in flight lands and when.
-// Everything else that can be late (a read, an append, an answer, a tick, the order of nodes) deviates at most `late`
-// times in a run. Ends with a line for each scenario; exit code 1 when a property was violated.
+// Each scenario is a fault (or several), a script of changes, and who has a session at the start. Free choices are when
+// each change and fault comes, whom it hits, how long it lasts, what of the copies in flight lands and when, and with
+// --any-order which node acts first. Everything else that can be late (--stages) deviates at most --late times in a
+// run, each time for one of the --delays. Ends with a line for each scenario; exit code 1 when a property was violated.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <sstream>
 #include <thread>
 #include <unordered_set>
 
@@ -20,9 +21,9 @@
 namespace bmpha::explore {
 namespace {
 
-constexpr int kRest = 40;  // steps after which everything has come to rest
+constexpr int kRest = 60;   // steps after which everything has come to rest
+constexpr int kStill = 12;  // ... and when nothing is on its way
 
-// Plays a list of choices, then always 0; says afterwards which list comes next.
 class Enumerator : public Oracle {
  public:
   int choose(int ways) override {
@@ -67,8 +68,13 @@ struct State {
   std::shared_ptr<const Path> path;
 };
 
+struct Limits {
+  std::size_t states = 20000;    // of one step; more are cut
+  std::size_t rest_every = 500;  // states from which everything is let come to rest, to see that it does
+};
+
 struct Outcome {
-  std::size_t states = 0, ends = 0;
+  std::size_t steps = 0, ends = 0, rested = 0;
   bool cut = false;
   std::string violation;
   std::shared_ptr<const Path> path;
@@ -76,58 +82,88 @@ struct Outcome {
 
 std::size_t hash_of(const World& w) { return std::hash<std::string>{}(StateBytes::of(w)); }
 
-Outcome explore(const std::shared_ptr<const Scenario>& scenario, std::size_t most) {
-  Outcome outcome;
-  World start(scenario);
-  start.warm_up();
-  if (!start.violation().empty()) {
-    outcome.violation = "at rest: " + start.violation();
-    return outcome;
+// From every state one owner is reachable, and the right rows. At rest is a world in which nothing is on its way for
+// a while and everything is right; what is not right then has still the rest of the time.
+std::string rest_from(World w, std::size_t& steps) {
+  int still = 0;
+  for (int n = 0; n < kRest; ++n) {
+    w.settle();
+    ++steps;
+    if (!w.violation().empty()) return w.violation();
+    still = w.is_over() && w.is_still() ? still + 1 : 0;
+    if (still < kStill) continue;
+    World end = w;
+    end.finish();
+    if (end.violation().empty()) return {};
   }
-  std::vector<State> layer;
-  layer.push_back({start, nullptr});
-  // While choices remain, and until faults are over and everything is at rest.
-  int rest = 0;
-  while (!layer.empty() && rest < kRest) {
-    const bool over = std::all_of(layer.begin(), layer.end(),
-                                  [](const State& s) { return s.world.budget() == 0 && s.world.is_over(); });
-    rest = over ? rest + 1 : 0;
+  w.finish();
+  return w.violation();
+}
+
+class Search {
+ public:
+  Search(const std::shared_ptr<const Scenario>& scenario, Limits limits) : scenario_(scenario), limits_(limits) {}
+
+  Outcome run() {
+    World start(scenario_);
+    start.warm_up();
+    if (!start.violation().empty()) {
+      outcome_.violation = "at rest: " + start.violation();
+      return outcome_;
+    }
+    layer_.push_back({start, nullptr});
+    // While choices remain; then everything comes to rest.
+    while (!std::all_of(layer_.begin(), layer_.end(),
+                        [](const State& s) { return s.world.budget() == 0 && s.world.is_over(); }))
+      if (!next_layer()) return outcome_;
+    outcome_.ends = layer_.size();
+    for (const State& s : layer_)
+      if (violated(rest_from(s.world, outcome_.steps), s.path)) return outcome_;
+    return outcome_;
+  }
+
+ private:
+  bool violated(const std::string& what, const std::shared_ptr<const Path>& path) {
+    if (what.empty()) return false;
+    outcome_.violation = what;
+    outcome_.path = path;
+    return true;
+  }
+
+  bool next_layer() {
     std::vector<State> next;
     std::unordered_set<std::size_t> seen;
-    for (State& s : layer) {
+    for (State& s : layer_) {
       Enumerator choices;
       do {
         World w = s.world;
-        if (over)
-          w.settle();
-        else
-          w.step(choices);
-        if (!w.violation().empty()) {
-          outcome.violation = w.violation();
-          outcome.path = std::make_shared<Path>(Path{s.path, choices.made()});
-          return outcome;
-        }
-        ++outcome.states;
+        w.step(choices);
+        if (!w.violation().empty())
+          return !violated(w.violation(), std::make_shared<Path>(Path{s.path, choices.made()}));
+        ++outcome_.steps;
         if (!seen.insert(hash_of(w)).second) continue;
-        if (next.size() >= most) {
-          outcome.cut = true;
+        if (limits_.rest_every != 0 && ++tried_ % limits_.rest_every == 0) {
+          ++outcome_.rested;
+          if (const std::string v = rest_from(w, outcome_.steps); !v.empty())
+            return !violated("from here: " + v, std::make_shared<Path>(Path{s.path, choices.made()}));
+        }
+        if (next.size() >= limits_.states) {
+          outcome_.cut = true;
           continue;
         }
         next.push_back({std::move(w), std::make_shared<Path>(Path{s.path, choices.made()})});
-      } while (!over && choices.advance());
+      } while (choices.advance());
     }
-    layer = std::move(next);
+    layer_ = std::move(next);
+    return true;
   }
-  outcome.ends = layer.size();
-  for (State& s : layer) {
-    s.world.finish();
-    if (s.world.violation().empty()) continue;
-    outcome.violation = s.world.violation();
-    outcome.path = s.path;
-    break;
-  }
-  return outcome;
-}
+
+  std::shared_ptr<const Scenario> scenario_;
+  Limits limits_;
+  Outcome outcome_;
+  std::vector<State> layer_;
+  std::size_t tried_ = 0;
+};
 
 void trace(const std::shared_ptr<const Scenario>& scenario, const std::shared_ptr<const Path>& path) {
   std::vector<const Path*> steps;
@@ -140,19 +176,26 @@ void trace(const std::shared_ptr<const Scenario>& scenario, const std::shared_pt
     Player player(steps[n]->choices);
     w.step(player);
   }
+  for (int n = 0; n < kRest; ++n) {
+    fmt::print("  rest {}\n", n);
+    w.settle();
+  }
 }
 
 struct Script {
   const char* name;
   std::vector<Change> changes;
 };
+// By peer: A announced anew, W withdrawn, D the peer goes down, U it comes up again.
 const std::vector<Script>& scripts() {
   static const std::vector<Script> all = {
       {"A/-", {{0, What::kAnnounce}}},
+      {"W/-", {{0, What::kWithdraw}}},
       {"W/W", {{0, What::kWithdraw}, {1, What::kWithdraw}}},
       {"WA/-", {{0, What::kWithdraw}, {0, What::kAnnounce}}},
       {"DU/-", {{0, What::kPeerDown}, {0, What::kPeerUp}}},
       {"A/AW", {{0, What::kAnnounce}, {1, What::kAnnounce}, {1, What::kWithdraw}}},
+      {"WAW/-", {{0, What::kWithdraw}, {0, What::kAnnounce}, {0, What::kWithdraw}}},
   };
   return all;
 }
@@ -160,78 +203,137 @@ const std::vector<Script>& scripts() {
 struct Named {
   std::string name;
   std::shared_ptr<const Scenario> scenario;
+  bool matches(const std::string& word) const {
+    std::istringstream words(name);
+    for (std::string w; words >> w;)
+      if (w == word) return true;
+    return false;
+  }
 };
 
-std::vector<Named> scenarios(int late, int window) {
+std::vector<Named> scenarios(const Scenario& common, const std::vector<Fault>& second) {
   std::vector<Named> out;
-  for (const bool join : {false, true})
+  for (const Start start : {Start::kWarm, Start::kJoin, Start::kCold})
     for (const bool tight : {true, false})
       for (const Script& script : scripts())
         for (int f = 0; f < kFaults; ++f) {
-          Scenario s;
-          s.join = join;
+          Scenario s = common;
+          s.start = start;
           s.tight = tight;
-          s.fault = static_cast<Fault>(f);
+          s.faults = {static_cast<Fault>(f)};
+          s.faults.insert(s.faults.end(), second.begin(), second.end());
           s.changes = script.changes;
-          s.late = late;
-          s.window = window;
-          out.push_back({fmt::format("{} {} {} {}", fault_name(s.fault), join ? "join" : "warm",
+          out.push_back({fmt::format("{} {} {} {}", fault_name(s.faults[0]), start_name(start),
                                      tight ? "tight" : "slack", script.name),
                          std::make_shared<Scenario>(s)});
         }
   return out;
 }
 
-int run(int argc, char** argv) {
-  int late = 1, window = 4;
-  std::size_t most = 20000;
-  std::vector<std::string> only;
+struct Options {
+  Scenario common;
+  Limits limits;
+  std::vector<std::string> only, second, delays = {"1"}, stages;
   bool list = false, traced = false, first = false;
-  CLI::App app{"explores the decider, the gate's records and the sink's generations in all orders"};
-  app.add_option("--late", late, "deviations in one run")->capture_default_str();
-  app.add_option("--window", window, "steps in which changes and the fault begin")->capture_default_str();
-  app.add_option("--max", most, "states kept of one step; more are cut")->capture_default_str();
-  app.add_option("--only", only, "scenarios whose names contain all these words");
-  app.add_flag("--list", list, "names of the scenarios");
-  app.add_flag("--first", first, "end with the first violation");
-  app.add_flag("--trace", traced, "tell the way to a violation");
-  CLI11_PARSE(app, argc, argv);
+  int threads = 2;
+};
 
-  std::vector<Named> all = scenarios(late, window);
-  std::erase_if(all, [&](const Named& s) {
-    return std::any_of(only.begin(), only.end(),
-                       [&](const std::string& w) { return s.name.find(w) == std::string::npos; });
-  });
-  std::atomic<std::size_t> next{0};
-  std::mutex print;
-  std::atomic<int> violated = 0;
-  int cut = 0;
-  std::size_t states = 0;
-  const auto work = [&] {
-    for (std::size_t n = next++; n < all.size() && !(first && violated > 0); n = next++) {
-      if (list) {
-        const std::lock_guard lock(print);
-        fmt::print("{}\n", all[n].name);
-        continue;
+void declare(CLI::App& app, Options& o) {
+  app.add_option("--late", o.common.late, "deviations in one run")->capture_default_str();
+  app.add_option("--delays", o.delays, "how long one may last: steps, `over` (until the faults are over), `after`")
+      ->capture_default_str();
+  app.add_option("--stages", o.stages, "what may be late (all): read append answer status tick walk order");
+  app.add_flag("--partial", o.common.partial, "what is late may be through in part");
+  app.add_flag("--any-order", o.common.any_order, "the order of the nodes is free in every step");
+  app.add_option("--nodes", o.common.nodes, "2 or 3")->capture_default_str();
+  app.add_option("--window", o.common.window, "steps in which changes and faults begin")->capture_default_str();
+  app.add_option("--and", o.second, "a second fault in every scenario");
+  app.add_option("--max", o.limits.states, "states kept of one step; more are cut")->capture_default_str();
+  app.add_option("--rest-every", o.limits.rest_every, "from each such state one owner must be reachable (0: none)")
+      ->capture_default_str();
+  app.add_option("--only", o.only, "scenarios whose names have all these words");
+  app.add_option("--threads", o.threads, "at once")->capture_default_str();
+  app.add_flag("--list", o.list, "names of the scenarios");
+  app.add_flag("--first", o.first, "end with the first violation");
+  app.add_flag("--trace", o.traced, "tell the way to a violation");
+}
+
+// Names into values; false: an unknown one was told.
+bool understand(Options& o, std::vector<Fault>& second) {
+  o.common.delays.clear();
+  for (const std::string& d : o.delays)
+    o.common.delays.push_back(d == "over" ? kUntilOver : d == "after" ? kAfterOver : std::max(1, std::atoi(d.c_str())));
+  if (!o.stages.empty()) o.common.stages = 0;
+  for (const std::string& name : o.stages) {
+    int s = 0;
+    while (s < kStages && name != stage_name(static_cast<Stage>(s))) ++s;
+    if (s == kStages) return fmt::print("explore: no stage \"{}\"\n", name), false;
+    o.common.stages |= 1u << s;
+  }
+  for (const std::string& name : o.second) {
+    int f = 0;
+    while (f < kFaults && name != fault_name(static_cast<Fault>(f))) ++f;
+    if (f == kFaults) return fmt::print("explore: no fault \"{}\"\n", name), false;
+    second.push_back(static_cast<Fault>(f));
+  }
+  return true;
+}
+
+class Run {
+ public:
+  Run(Options options, std::vector<Named> all) : o_(std::move(options)), all_(std::move(all)) {}
+
+  int all() {
+    std::vector<std::thread> others;
+    for (int n = 1; n < o_.threads; ++n) others.emplace_back([this] { work(); });
+    work();
+    for (std::thread& t : others) t.join();
+    fmt::print("explored: {} scenarios, {} steps, {} cut, {} violated\n", all_.size(), steps_, cut_, violated_.load());
+    return violated_ == 0 ? 0 : 1;
+  }
+
+ private:
+  void work() {
+    for (std::size_t n = next_++; n < all_.size() && !(o_.first && violated_ > 0); n = next_++) {
+      const Outcome found = Search(all_[n].scenario, o_.limits).run();
+      const std::lock_guard lock(print_);
+      steps_ += found.steps;
+      cut_ += found.cut ? 1 : 0;
+      fmt::print("{:<36} {} {:>9} steps {:>6} ends {}\n", all_[n].name, found.cut ? "cut" : "all", found.steps,
+                 found.ends, found.violation);
+      if (!found.violation.empty()) {
+        ++violated_;
+        if (o_.traced) trace(all_[n].scenario, found.path);
       }
-      const Outcome o = explore(all[n].scenario, most);
-      const std::lock_guard lock(print);
-      states += o.states;
-      cut += o.cut ? 1 : 0;
-      fmt::print("{:<36} {} {:>9} steps {:>6} ends {}\n", all[n].name, o.cut ? "cut" : "all", o.states, o.ends,
-                 o.violation);
       std::fflush(stdout);
-      if (o.violation.empty()) continue;
-      ++violated;
-      if (traced) trace(all[n].scenario, o.path);
     }
-  };
-  std::thread other(work);
-  work();
-  other.join();
-  if (list) return 0;
-  fmt::print("explored: {} scenarios, {} steps, {} cut, {} violated\n", all.size(), states, cut, violated.load());
-  return violated == 0 ? 0 : 1;
+  }
+
+  Options o_;
+  std::vector<Named> all_;
+  std::atomic<std::size_t> next_{0};
+  std::mutex print_;
+  std::atomic<int> violated_ = 0;
+  int cut_ = 0;
+  std::size_t steps_ = 0;
+};
+
+int run(int argc, char** argv) {
+  Options o;
+  CLI::App app{"explores the decider, the gate's records and the sink's generations in all orders"};
+  declare(app, o);
+  CLI11_PARSE(app, argc, argv);
+  std::vector<Fault> second;
+  if (!understand(o, second)) return 100;
+  std::vector<Named> all = scenarios(o.common, second);
+  std::erase_if(all, [&](const Named& s) {
+    return !std::all_of(o.only.begin(), o.only.end(), [&](const std::string& w) { return s.matches(w); });
+  });
+  if (o.list) {
+    for (const Named& s : all) fmt::print("{}\n", s.name);
+    return 0;
+  }
+  return Run(std::move(o), std::move(all)).all();
 }
 
 }  // namespace

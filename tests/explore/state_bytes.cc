@@ -158,15 +158,18 @@ void StateBytes::put(const gate::Copy& c) {
 }
 
 void StateBytes::put(const Receiver& r) {
-  all(r.inc, r.number, r.seq, r.up, r.in_dump, r.empty_at, r.last_read, r.ring, r.released, r.released_read);
+  all(r.inc, r.number, r.seq, r.up, r.in_dump, r.empty_at, r.last_read, r.alive_at, r.ring, r.released,
+      r.released_read);
 }
 
 void StateBytes::put(const NodeWorld& n) {
-  all(n.session, n.recv, n.gate, n.gate_inc, n.decider, n.guard.has_value(), n.looks, n.stored, n.in_flight,
-      n.kafka_bad, n.kafka_good, n.kafka_ok, n.dead, n.gate_dead, n.arbiter_dead, n.hung, n.gate_hung, n.arbiter_hung,
-      n.redis_cut, n.kafka_cut, n.land_in, n.lands, n.leaving, n.soon);
+  all(n.session, n.recv, n.gate, n.gate_inc, n.gate_met, n.decider, n.guard.has_value(), n.looks, n.stored, n.in_flight,
+      n.ghosts, n.ghosts_in, n.kafka_bad, n.kafka_good, n.kafka_ok, n.dead, n.gate_dead, n.arbiter_dead, n.recv_dead,
+      n.hung, n.gate_hung, n.arbiter_hung, n.recv_hung, n.stalls, n.redis_cut, n.kafka_cut, n.land_in, n.lands,
+      n.leaving, n.soon);
   const gate::HeldRecords* gate = n.gate ? &*n.gate : nullptr;
-  for (const gate::Copy& c : n.in_flight) put(gate, c.ticket);
+  for (const auto& copies : n.in_flight)
+    for (const gate::Copy& c : copies) put(gate, c.ticket);
   for (const gate::Ticket& t : n.answers) put(gate, t);
 }
 
@@ -192,7 +195,13 @@ void StateBytes::put(const World& w) {
   all(w.nodes_, w.redis_, w.redis_up_);
   for (const RouterPeer& p : w.router_) all(p.up, p.announced, p.version);
   put(w.kafka_);
-  all(w.seen_, w.next_change_, w.joins_in_, w.fault_.begun, w.fault_.ended, w.fault_.victim, w.fault_.steps, w.budget_);
+  all(w.seen_, w.next_change_, w.joins_in_, w.gone_, w.budget_);
+  for (const FaultState& f : w.faults_) all(f.begun, f.ended, f.victim, f.steps);
+  if (!w.claims_.empty()) {
+    const auto& [at, claim] = *w.claims_.rbegin();
+    epoch(at);
+    all(claim.node, claim.session, std::min<Nanos>(w.t_ - claim.at, Millis(300)));
+  }
   for (const NodeWorld& n : w.nodes_)  // has everybody seen the newest blob of everybody?
     for (const NodeWorld& other : w.nodes_)
       if (n.decider && other.decider && n.decider->nodes_.contains(other.id))

@@ -3,12 +3,14 @@
 // generations behind it. Time goes in steps of one tick; whatever may come in another order or later is a choice that
 // an Oracle makes. Copyable, so that every way on from a state can be tried.
 //
+// world.cc: steps. world_router.cc: the router. world_faults.cc: faults. world_node.cc: a node's step. world_kafka.cc:
+// Kafka, the sink, and what must hold.
+//
 // Nodes learn of one another only what was written to Redis. A step of a node: its bmp-recv reads, its gate hands over,
 // Kafka appends, answers come back, the gate's table goes to the arbiter, the arbiter ticks. Each of these may be late.
 #pragma once
 
 #include <array>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,6 +22,7 @@
 #include "ha-arbiter/memory_store.h"
 #include "kafka-gate/held_records.h"
 #include "psql-sink/generations.h"
+#include "tests/explore/scenario.h"
 
 namespace bmpha::explore {
 
@@ -34,48 +37,9 @@ class Oracle {
   virtual int choose(int ways) = 0;
 };
 
-enum class What : std::uint8_t { kAnnounce, kWithdraw, kPeerDown, kPeerUp };
-struct Change {
-  int peer = 0;
-  What what = What::kAnnounce;
-};
-
-enum class Fault : std::uint8_t {
-  kNone,
-  kCrash,          // all processes of a node, for good
-  kReboot,         // the same, and they come back
-  kHang,           // all processes stop for a while
-  kHangGate,       // kafka-gate alone
-  kHangArbiter,    // ha-arbiter alone
-  kKillGate,       // kafka-gate dies and comes back with nothing
-  kKillArbiter,    // ha-arbiter dies and comes back
-  kDeadLink,       // the session goes silent until keepalive ends it; the router dials again later
-  kReset,          // the session ends at once; the router dials again
-  kCutRedis,       // one node does not reach Redis
-  kCutKafka,       // one node does not reach Kafka
-  kRedisLost,      // Redis is down and comes back empty
-  kRedisDown,      // Redis is down and comes back as it was
-  kClaimAnswer,    // claims are made, their answers are lost
-  kSignalRestamp,  // 34
-  kSignalActive,   // 35, then 37
-  kSignalStandby,  // 36, then 37
-  kLeave,          // TERM, and a new start
-};
-inline constexpr int kFaults = 19;
-const char* fault_name(Fault f);
-
-struct Scenario {
-  int nodes = 2;
-  bool join = false;  // the second node's session begins within the window; else both are in step
-  bool tight = true;  // margin = retain = 0 and both sessions read in step: the most aggressive trimming
-  Fault fault = Fault::kNone;
-  std::vector<Change> changes;
-  int window = 4;  // steps in which changes and the fault may begin
-  int late = 1;    // deviations in all
-};
-
 // How the fault goes on; chosen when it begins.
 struct FaultState {
+  Fault fault = Fault::kNone;
   bool begun = false;
   bool ended = false;
   int victim = 0;
@@ -100,7 +64,7 @@ struct RouterSession {
   int walk = 0;         // peers covered; kPeers + 1: `synced` is out
   int dial_in = -1;     // steps until the next session
   int found_in = -1;    // steps until keepalive finds a silent one
-  std::deque<RouterMessage> wire;
+  std::vector<RouterMessage> wire;
 };
 
 struct Receiver {
@@ -111,12 +75,13 @@ struct Receiver {
   bool in_dump = false;
   Nanos empty_at{0};  // the socket was last seen empty
   Nanos last_read{0};
+  Nanos alive_at{0};  // its table last reached the gate
   // Records that the gate has not released yet, also of earlier sessions.
   struct Kept {
     Envelope envelope;
     bool fed = false;  // to the gate that runs now
   };
-  std::deque<Kept> ring;
+  std::vector<Kept> ring;
   std::uint64_t released = 0;  // of the present session
   BootTime released_read{};
 };
@@ -128,20 +93,27 @@ struct NodeWorld {
   Receiver recv;
   std::optional<gate::HeldRecords> gate;
   std::uint64_t gate_inc = 0;
+  std::uint64_t gate_met = 0;  // the bmp-recv that the gate knows
   std::optional<arbiter::Decider> decider;
   std::optional<arbiter::JoinGuard> guard;  // until it has joined
   int looks = 0;
   arbiter::Persisted stored;
-  std::deque<gate::Copy> in_flight;  // on the way to Kafka
-  std::deque<gate::Ticket> answers;
+  std::array<std::vector<gate::Copy>, kPartitions> in_flight;  // on the way to Kafka
+  std::vector<gate::Ticket> answers;
   int kafka_bad = 0, kafka_good = 0;  // steps
   bool kafka_ok = true;
   int dead = 0;  // steps until its processes start again, -1 for ever; 0: alive
-  int gate_dead = 0, arbiter_dead = 0;
-  int hung = 0, gate_hung = 0, arbiter_hung = 0;  // steps
+  int gate_dead = 0, arbiter_dead = 0, recv_dead = 0;
+  int hung = 0, gate_hung = 0, arbiter_hung = 0, recv_hung = 0;  // steps
+  // Steps for which a stage is held; kAppend has one for each partition, the second one at the end.
+  std::array<int, kStages + 1> stalls{};
   bool redis_cut = false, kafka_cut = false;
-  int land_in = -1;       // copies in flight of a dead or hung gate: steps until they land, -1: not before it goes on
-  std::size_t lands = 0;  // so many of them
+  // Copies in flight of a hung gate: so many of them land in so many steps; -1: not before it goes on.
+  std::array<std::size_t, kPartitions> lands{};
+  int land_in = -1;
+  // What a gate that died had handed over, and lands later.
+  std::array<std::vector<gate::Copy>, kPartitions> ghosts;
+  int ghosts_in = -1;
   bool leaving = false;
   bool soon = false;
   std::uint64_t status_n = 0;
@@ -173,7 +145,7 @@ class World {
  public:
   explicit World(std::shared_ptr<const Scenario> scenario);
 
-  // Both dumps done, everything quiet; in a joining scenario the second node has no session yet.
+  // Every session that is there at the start has ended its dump, everything is quiet.
   void warm_up();
   void step(Oracle& oracle);
   // One step without choices; many of them let everything come to rest.
@@ -181,7 +153,8 @@ class World {
   // At rest: is the state right, is nothing lost, is there one owner?
   void finish();
   const std::string& violation() const { return violation_; }
-  bool is_over() const;  // the fault is over, all changes are out
+  bool is_over() const;   // the faults are over, all changes are out
+  bool is_still() const;  // nothing is on its way any more
 
   bool verbose = false;
 
@@ -192,26 +165,36 @@ class World {
   friend struct StateBytes;
   BootTime now(const NodeWorld& n) const { return BootTime(t_ + n.boot); }
   std::int64_t redis_ms() const;
-  bool late(Oracle& oracle);
+  std::size_t through(NodeWorld& n, Stage stage, std::size_t lane, std::size_t items, Oracle& oracle);
+  bool is_held(NodeWorld& n, Stage stage, Oracle& oracle) { return through(n, stage, 0, 1, oracle) == 0; }
+  bool is_reversed(Oracle& oracle);
+  bool are_faults_over() const;
+  bool is_going_on(Fault f, const NodeWorld& n) const;
   void router_acts(Oracle& oracle);
   void apply(const Change& c);
   void write(const RouterMessage& m);
   void write(RouterSession& s, RouterMessage m);
-  void walk(RouterSession& s);
+  void walk(NodeWorld& n, Oracle& oracle);
   void open_session(NodeWorld& n);
   void end_session(NodeWorld& n, int dial_in);
   void fault_acts(Oracle& oracle);
-  void begin_fault(Oracle& oracle);
-  void end_fault();
+  void begin_fault(FaultState& f, Oracle& oracle);
+  void begin_process_fault(FaultState& f, NodeWorld& n, Oracle& oracle);
+  void begin_link_fault(FaultState& f, NodeWorld& n, Oracle& oracle);
+  void end_fault(FaultState& f);
   void node_step(NodeWorld& n, Oracle& oracle);
   void read(NodeWorld& n, Oracle& oracle);
   void put(NodeWorld& n, Envelope e);
   void alive(NodeWorld& n);
   void pump(NodeWorld& n);
-  void append(NodeWorld& n, std::size_t count);
+  void lose_in_flight(NodeWorld& n, Oracle& oracle);
+  void append(NodeWorld& n, std::size_t partition, std::size_t count);
   void append(const gate::Copy& copy);
+  void note_seen(const gate::Copy& copy);
   void answer(NodeWorld& n);
-  void status(NodeWorld& n);
+  void status(NodeWorld& n, Oracle& oracle);
+  bool is_told(const NodeWorld& n) const;
+  void claim(NodeWorld& n, const arbiter::ClaimBatch& batch, Oracle& oracle);
   void decide(NodeWorld& n, Oracle& oracle);
   void exchange(NodeWorld& n, Oracle& oracle);
   void start_gate(NodeWorld& n);
@@ -220,10 +203,17 @@ class World {
   void crash(NodeWorld& n, Oracle& oracle);
   void tick_down(NodeWorld& n);
   bool reaches_redis(const NodeWorld& n) const { return redis_up_ && !n.redis_cut; }
-  void check_visible();
+  void check_copy(const NodeWorld& n, const gate::Copy& copy);
+  void check_role(const NodeWorld& n);
+  void check_hidden(const gate::Copy& copy, int peer);
   void check_end();
+  void check_owner();
   void fail(const std::string& what) {
     if (violation_.empty()) violation_ = what;
+  }
+  template <std::size_t N>
+  static int pick(const int (&ways)[N], Oracle& oracle) {
+    return ways[oracle.choose(static_cast<int>(N))];
   }
   bool is_visible(int peer) const;
 
@@ -234,12 +224,18 @@ class World {
   bool redis_up_ = true;
   std::array<RouterPeer, kPeers> router_;
   std::array<PartitionWorld, kPartitions> kafka_;
-  std::map<std::uint64_t, std::string> claims_;
-  std::array<bool, kMaxChanges> seen_{};  // change is in Kafka, or was overtaken by a dump that is
+  struct Claim {
+    std::string node;
+    SessionId session;
+    Nanos at{0};
+  };
+  std::map<std::uint64_t, Claim> claims_;  // by epoch
+  std::array<bool, kMaxChanges> seen_{};   // change is in Kafka, or was overtaken by a dump that is
   int next_change_ = 0;
-  int step_ = 0;  // since the window opened
-  int joins_in_ = -1;
-  FaultState fault_;
+  int step_ = 0;                         // since the window opened
+  std::array<int, 2> joins_in_{-1, -1};  // steps until the node's first session
+  bool gone_ = false;                    // the router is gone for ever
+  std::vector<FaultState> faults_;
   int budget_ = 0;
   bool settling_ = false;
   bool watched_ = false;  // warmed up: what must always hold is checked
