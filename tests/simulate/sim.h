@@ -294,8 +294,10 @@ class Sim {
   void crash(Node& n);
   void stop(Process& p, Nanos how_long);
   bool is_known_double() const;
-  bool has_begun(Fault f) const {
-    return std::any_of(begun_.begin(), begun_.end(), [f](const auto& b) { return b.first == f; });
+  bool has_been_apart() const {
+    return std::any_of(begun_.begin(), begun_.end(), [](const auto& b) {
+      return b.first == Fault::kRedisLost || b.first == Fault::kRedisDown || b.first == Fault::kCutRedis;
+    });
   }
 
   // --- sim_check.cc

@@ -391,8 +391,8 @@ void Sim::claimed(Node& n, const std::optional<arbiter::ClaimReply>& reply) {
       c.start = virtual_time(n, st->second.start);
       if (st->second.emit != Emit::kNone) continue;
       verdict_.replayed = std::max(verdict_.replayed, c.at - c.start);
-      // After a loss of data a node may go by what it saw of another one long before.
-      if (!has_begun(Fault::kRedisLost) && c.start < c.floor - s_.margin - kRedisTimeout - Millis(5))
+      // After an outage of Redis a node may go by what it saw of another one before.
+      if (!has_been_apart() && c.start < c.floor - s_.margin - kRedisTimeout - Millis(5))
         fail(fmt::format("{} replays from {} ms before the lowest W that counts, less the margin", n.id,
                          (c.floor - s_.margin - c.start).count() / 1'000'000));
     }
