@@ -88,6 +88,7 @@ ZmqSocket::ZmqSocket(ZmqContext& context, SocketKind kind, const Settings& s)
   z.set(zmq::sockopt::rcvhwm, s.recv_hwm);
   z.set(zmq::sockopt::reconnect_ivl, 50);
   z.set(zmq::sockopt::reconnect_ivl_max, 500);
+  if (s.max_message >= 0) z.set(zmq::sockopt::maxmsgsize, s.max_message);
   if (s.conflate) z.set(zmq::sockopt::conflate, true);
   if (s.router_mandatory) z.set(zmq::sockopt::router_mandatory, true);
 }

@@ -5,6 +5,7 @@
 // read, call the drain function once more (a send may have consumed the edge).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -51,6 +52,7 @@ class ZmqSocket {
     int send_hwm = 1000;  // messages; 0 = no limit (the caller's credit limits)
     int recv_hwm = 1000;
     bool conflate = false;          // keep only the newest message (level-triggered tables)
+    std::int64_t max_message = -1;  // bytes of a message that is read; who sends a larger one is cut off. -1: any
     bool router_mandatory = false;  // sending to an unknown peer fails instead of dropping silently
   };
   ZmqSocket(ZmqContext& context, SocketKind kind, const Settings& settings);

@@ -35,6 +35,7 @@ struct RouterEntry {
   std::optional<Millis> read_age;  // since the session last read something after its dump
   bool unclean = false;            // released with unacknowledged records
   bool solo = false;               // records were sent without Redis under the current gen
+  bool wanted = false;             // an operator wants this node to be the owner
   bool operator==(const RouterEntry&) const = default;
 };
 

@@ -85,6 +85,7 @@ void add_options(Options& o, Config& c) {
   o.flag("standalone", &c.standalone, "single node without Redis: every router is active");
   o.text("status-socket", &c.status_socket, "where kafka-gate publishes its state", check_endpoint);
   o.text("roles-socket", &c.roles_socket, "where the roles are published", check_endpoint);
+  o.text("control-socket", &c.control_socket, "where scripts/bmp-ha gives its orders", check_endpoint);
   o.text("state-file", &c.state_file, "file for the highest epoch and the gen", check_path);
   o.choice("grain", &c.grain, {"router", "collector"},
            "what has one active node: every router, or the collector with all its routers");

@@ -24,6 +24,7 @@ struct Config {
   bool standalone = false;
   std::string status_socket = "ipc:///run/bmp-ha/status.sock";
   std::string roles_socket = "ipc:///run/bmp-ha/roles.sock";
+  std::string control_socket = "ipc:///run/bmp-ha/control.sock";
   std::string state_file = "/var/lib/bmp-ha/ha-arbiter.state";
   std::string dump_file;
   std::string grain = "router";

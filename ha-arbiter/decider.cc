@@ -330,6 +330,7 @@ void Decider::won(const Pending& p, BootTime now) {
   st.torn_since.reset();
   st.changed_at = now;
   st.why = p.why;
+  if (st.errand.order == Order::kRaise) end(st, true, fmt::format("epoch {}", p.epoch), now);
   own_[p.router] = {encode_owner(s_.node, p.epoch), s_.node, p.epoch};
   note(LogLevel::kInfo, "active", st, p.why);
 }

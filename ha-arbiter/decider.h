@@ -62,6 +62,18 @@ struct Persisted {
 };
 
 enum class Command : std::uint8_t { kRestamp, kForceActive, kForceStandby, kAutomatic, kLeave };
+// An operator's word on one router (decider_orders.cc). It is served until it is done or its time is over; what became
+// of it is told in the state dump and in the log.
+enum class Order : std::uint8_t {
+  kNone,
+  kGive,    // the session becomes the youngest: another node takes over
+  kTake,    // this node becomes the owner: the others' sessions become younger than its own
+  kResync,  // a new, complete dump reaches Kafka
+  kReset,   // the session is closed, so that the router dials again
+  kForget,  // the router is gone for good: `down` at once, and no entry any more
+  kRaise,   // a new claim, above every epoch that the sink may have seen
+};
+const char* order_name(Order o);
 enum class Mode : std::uint8_t { kAutomatic, kForcedActive, kForcedStandby };
 const char* mode_name(Mode m);
 
@@ -95,6 +107,19 @@ struct NodeView {
   std::int64_t pub_ms = 0;
   BootTime advanced;  // when its tick last rose, on this host's clock
   std::map<RouterId, Router> routers;
+};
+
+struct Errand {
+  Order order = Order::kNone;
+  bool wishes = false;  // the other nodes are asked for the router
+  SessionId old;        // the session that is closed
+  BootTime begun, wished_at, deadline;
+};
+struct ErrandEnd {
+  Order order = Order::kNone;  // none: there was no errand yet
+  bool ok = false;
+  std::string how;
+  BootTime at;
 };
 
 // One router here.
@@ -140,6 +165,9 @@ struct RouterState {
   std::optional<BootTime> unheld_since;
   SessionId reset;                     // bmp-recv is asked to close this session
   std::optional<BootTime> torn_since;  // must own, and cannot continue
+  // Orders
+  Errand errand;
+  ErrandEnd errand_end;  // of the last one
   // For people
   std::optional<BootTime> changed_at;
   std::string why;
@@ -161,6 +189,11 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void claims_answered(const std::vector<bool>& won, std::int64_t redis_ms, BootTime now);
   void claims_failed(BootTime now);  // no answer: they may have been made or not
   void command(Command command, BootTime now);
+  // `patience`: how long it is tried. Empty, or why it cannot be done.
+  std::string order(Order order, const RouterId& router, Nanos patience, BootTime now);
+  std::string cancel(const RouterId& router, BootTime now);
+  // The next claims get epochs above this one.
+  void raise_epoch(std::uint64_t above) { highest_epoch_ = std::max(highest_epoch_, above); }
   void set_delays(Nanos stale, Nanos down, Nanos stall) {
     s_.stale_delay = stale;
     s_.down_delay = down;
@@ -187,6 +220,8 @@ class Decider {  // NOLINT: in the order of reading, not of size
   const std::map<RouterId, OwnEntry>& owners() const { return own_; }
   const GateStatus& gate_status() const { return status_; }
   const GateRouter* row(const RouterId& router) const;
+  // Where an errand stands; empty: there is none.
+  std::string errand_step(const RouterState& st) const;
   bool is_live(const NodeView& v, BootTime now) const;
   bool has_joined() const { return joined_; }
   bool is_solo() const { return solo_; }
@@ -251,6 +286,20 @@ class Decider {  // NOLINT: in the order of reading, not of size
   RouterState& state(const RouterId& router);
   std::uint64_t new_since(RouterState& st, BootTime now);
   void restamp(RouterState& st, BootTime now) { st.since = new_since(st, now); }
+
+  // decider_orders.cc
+  std::string obstacle(Order order, const RouterState& st, BootTime now) const;
+  std::string obstacle_to_forget(const RouterState& st, BootTime now) const;
+  bool has_heir(const RouterState& st, BootTime now) const;
+  void begin(Order order, RouterState& st, Nanos patience, BootTime now);
+  void end(RouterState& st, bool ok, const std::string& how, BootTime now);
+  void serve_errand(RouterState& st, BootTime now);
+  void serve_resync(RouterState& st, BootTime now);
+  void wish(RouterState& st, BootTime now);
+  void give_way(RouterState& st, BootTime now);
+  bool is_dump_kept(const RouterState& st) const;
+  SessionId session_to_close(const RouterState& st) const;
+  std::optional<BootTime> first_of_dump(const RouterState& st) const;
 
   // decider_rules.cc
   bool is_quiet(BootTime now) const;

@@ -61,6 +61,7 @@ RouterEntry Decider::entry(const RouterState& st, BootTime now) const {
   e.session = st.session_seen;
   e.unclean = st.unclean;
   e.solo = st.solo_sent;
+  e.wanted = st.errand.wishes;
   e.w_age = age_of(st.w, now);
   const GateRouter* g = row(st.router);
   if (g != nullptr && g->last_read > st.read_baseline) e.read_age = age_of(g->last_read, now);
@@ -93,7 +94,7 @@ ClaimBatch Decider::claim_batch(BootTime now) {
     if (rule_on("A2-one-step")) {
       item.won.role = Role::kActive;
       item.won.epoch = p.epoch;
-      item.won.unclean = item.won.solo = false;
+      item.won.unclean = item.won.solo = item.won.wanted = false;
       item.won.w_age = age_of(p.w, now);
     }
     c.items.push_back(std::move(item));
@@ -116,7 +117,7 @@ bool Decider::may_trim(BootTime now) const {
 // A standby's line: W of the current owner under the current claim, and only if that owner has settled what this
 // node may have sent.
 std::optional<BootTime> Decider::standby_cover(RouterState& st, BootTime now) {
-  if (!may_trim(now)) return std::nullopt;
+  if (!may_trim(now) || is_dump_kept(st)) return std::nullopt;
   const auto own = own_.find(st.router);
   if (own == own_.end() || own->second.node == s_.node) return std::nullopt;
   const auto n = nodes_.find(own->second.node);
@@ -154,7 +155,7 @@ RoleRouter Decider::role_row(RouterState& st, BootTime now) {
   RoleRouter r;
   r.router = st.router;
   r.epoch = st.epoch;
-  r.reset_session = st.reset;
+  r.reset_session = session_to_close(st);
   if (st.role != Role::kActive) {
     if (st.role == Role::kStandby) r.cover = standby_line(st, now);
     return r;

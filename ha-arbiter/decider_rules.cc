@@ -25,6 +25,8 @@ Decision Decider::decide(BootTime now) {
     const bool fresh = std::exchange(fresh_, false) && pending_.empty();
     settle_quietly(now);
     for (auto& [id, st] : routers_) {
+      give_way(st, now);
+      serve_errand(st, now);
       decide_router(st, fresh, now);
       if (!solo_ && ever_ok_) decide_unheld(st, fresh, now, d);
     }
@@ -366,6 +368,7 @@ void Decider::claim(RouterState& st, const std::string& why, BootTime now) {
     }
     start = {BootTime{}, true, true};
   }
+  if (const auto first = first_of_dump(st)) start.at = std::min(start.at, *first);
   Pending p;
   p.start = start.at;
   if (!start.everything) p.w = rule_on("A2-stepped-w") ? step_back(g->brackets, start.at) : start.at;
@@ -428,6 +431,8 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
     why = "new session";
   else if (needs_reassert(st, now))
     why = "re-assert";
+  else if (st.errand.order == Order::kRaise)
+    why = "epoch raised";
   else
     return;
   if (!is_other_active(st, now)) claim(st, why, now);
@@ -577,21 +582,23 @@ void Decider::decide_unheld(RouterState& st, bool fresh, BootTime now, Decision&
   }
   if (!st.unheld_since) st.unheld_since = now;
   const Nanos unheld = rule_on("A9-delay") ? now - *st.unheld_since : Nanos::max();
+  const bool gone = st.errand.order == Order::kForget;
   if (st.role == Role::kActive && st.emit != Emit::kNone) {
-    if (unheld >= s_.down_delay && st.emit == Emit::kStale) {
+    if ((unheld >= s_.down_delay || gone) && st.emit == Emit::kStale) {
       st.emit = Emit::kDown;
-      note(LogLevel::kWarn, "router down", st, "no node has had a session of it");
+      note(LogLevel::kWarn, "router down", st, gone ? "forgotten on request" : "no node has had a session of it");
     }
     const GateRouter* g = row(st.router);
     const bool done = g != nullptr && g->epoch == st.epoch && g->emitted >= static_cast<std::uint8_t>(Emit::kDown);
     if (!done) return;
     d.forget.emplace_back(st.router, own->second.raw);
     own_.erase(own);
+    if (gone) end(st, true, "declared down and forgotten", now);
     return release(st, "router is down", now);
   }
-  if (st.role != Role::kStandby || unheld < s_.stale_delay || !fresh || !rule_on("A9-stale")) return;
-  if (!is_emitter(st, now) || is_other_active(st, now)) return;
-  note(LogLevel::kWarn, "router stale", st, "no node has a session of it");
+  if (st.role != Role::kStandby || (unheld < s_.stale_delay && !gone) || !fresh || !rule_on("A9-stale")) return;
+  if ((!is_emitter(st, now) && !gone) || is_other_active(st, now)) return;
+  note(LogLevel::kWarn, "router stale", st, gone ? "to be forgotten" : "no node has a session of it");
   // Nothing that is held is unsent: only what is emitted goes out. The claim is for the ended session, so that the gate
   // does not stand before the records that it still keeps of it.
   Pending p;

@@ -115,17 +115,17 @@ bool to_session(std::string_view text, SessionId& out) {
          to_number(text.substr(dot + 1), out.number, UINT64_MAX);
 }
 
-bool to_router(std::string_view line, RouterEntry& e) {
+bool to_router(std::string_view line, std::uint64_t version, RouterEntry& e) {
   std::uint64_t cls = 0;
   const auto word = [&line] { return take_word(line); };
-  const FlagName flags[] = {{"unclean", &e.unclean}, {"solo", &e.solo}};
+  const FlagName flags[] = {{"unclean", &e.unclean}, {"solo", &e.solo}, {"wanted", &e.wanted}};
   if (!from_hex(word(), e.router) || !to_enum(word(), kHolds, e.hold) || !to_number(word(), cls, std::uint64_t{3}) ||
       !to_counter(word(), e.since) || !to_enum(word(), kRoles, e.role) || !to_counter(word(), e.epoch) ||
       !to_session(word(), e.session) || !to_age(word(), e.w_age) || !to_age(word(), e.read_age) ||
       !to_flags(word(), flags))
     return false;
   e.cls = static_cast<std::uint8_t>(cls);
-  return line.empty();
+  return line.empty() && (version >= 2 || !e.wanted);
 }
 
 bool to_collector(std::string_view line, CollectorEntry& e) {
@@ -174,7 +174,10 @@ std::string decode_head(Cursor& c, NodeBlob& b, std::uint64_t& version, std::str
 const char* hold_name(Hold h) { return kHolds[static_cast<std::size_t>(h)]; }
 
 // The version before, as long as nothing is said that it does not know: its readers go on reading.
-std::uint64_t version_of(const NodeBlob& b) { return b.collector ? kBlobVersion : kBlobVersion - 1; }
+std::uint64_t version_of(const NodeBlob& b) {
+  const bool any = std::any_of(b.routers.begin(), b.routers.end(), [](const RouterEntry& e) { return e.wanted; });
+  return any || b.collector ? kBlobVersion : kBlobVersion - 1;
+}
 
 std::string encode_head(const NodeBlob& blob, std::uint64_t version) {
   NodeBlob b = blob;
@@ -193,13 +196,19 @@ std::string encode_head(const NodeBlob& blob, std::uint64_t version) {
 
 std::string encode_router(const RouterEntry& entry) {
   RouterEntry e = entry;
-  const FlagName flags[] = {{"unclean", &e.unclean}, {"solo", &e.solo}};
+  const FlagName flags[] = {{"unclean", &e.unclean}, {"solo", &e.solo}, {"wanted", &e.wanted}};
   return fmt::format("router {} {} {} {} {} {} {:016x}.{} {} {} {}\n", to_hex(e.router), hold_name(e.hold), e.cls,
                      e.since, role_name(e.role), e.epoch, e.session.recv_inc, e.session.number, age_text(e.w_age),
                      age_text(e.read_age), flags_text(flags));
 }
 
 std::string encode_tail(std::size_t routers) { return fmt::format("end {}\n", routers); }
+
+// The version before, as long as nothing is said that it does not know: its readers go on reading.
+std::uint64_t version_of(const NodeBlob& b) {
+  const bool any = std::any_of(b.routers.begin(), b.routers.end(), [](const RouterEntry& e) { return e.wanted; });
+  return any ? kBlobVersion : kBlobVersion - 1;
+}
 
 std::string encode_blob(const NodeBlob& b) {
   std::string out = encode_head(b, version_of(b));
@@ -218,7 +227,7 @@ Result<NodeBlob> decode_blob(std::string_view text) {
   std::set<RouterId> routers;
   for (; named(line, "router", value); line = c.line()) {
     RouterEntry e;
-    if (!to_router(value, e)) return R::failure(fmt::format("router {} is malformed", b.routers.size() + 1));
+    if (!to_router(value, version, e)) return R::failure(fmt::format("router {} is malformed", b.routers.size() + 1));
     if (routers.size() >= kMaxRouters || !routers.insert(e.router).second)
       return R::failure(fmt::format("router {} stands twice, or there are too many", to_hex(e.router)));
     b.routers.push_back(e);
@@ -243,7 +252,9 @@ std::string encode_owner(const std::string& node, std::uint64_t epoch) { return 
 ClaimRequest encode_claims(const ClaimBatch& batch, const std::string& node, std::int64_t made_ms) {
   ClaimRequest r;
   r.made_ms = made_ms;
-  r.head = encode_head(batch.base, version_of(batch.base));
+  NodeBlob all = batch.base;
+  for (const ClaimBatch::Item& i : batch.items) all.routers.insert(all.routers.end(), {i.won, i.lost});
+  r.head = encode_head(batch.base, version_of(all));
   for (const RouterEntry& e : batch.base.routers) r.head += encode_router(e);
   r.tail = encode_tail(batch.base.routers.size() + batch.items.size());
   for (const ClaimBatch::Item& i : batch.items)

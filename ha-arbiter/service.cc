@@ -10,6 +10,7 @@
 #include "common/dump_file.h"
 #include "common/log.h"
 #include "common/program.h"
+#include "ha-arbiter/control.h"
 #include "ha-arbiter/memory_store.h"
 #include "ha-arbiter/node_blob.h"
 #include "ha-arbiter/redis_store.h"
@@ -35,6 +36,12 @@ ZmqSocket::Settings table_socket() {
   return s;
 }
 
+ZmqSocket::Settings control_socket() {
+  ZmqSocket::Settings s = table_socket();
+  s.max_message = kMaxControlRequest;
+  return s;
+}
+
 std::uint64_t random_inc() {
   std::uint64_t v = 0;
   while (v == 0)
@@ -53,6 +60,7 @@ Service::Service(const Config& config, std::function<Options::Reloaded()> reload
       reload_(std::move(reload)),
       status_socket_(context_, SocketKind::kSub, table_socket()),
       roles_socket_(context_, SocketKind::kPub, table_socket()),
+      control_socket_(context_, SocketKind::kRouter, control_socket()),
       state_file_(config.state_file) {}
 
 Service::~Service() = default;
@@ -95,7 +103,11 @@ Status Service::start() {
   if (Status s = roles_socket_.bind(config_.roles_socket); !s) return s;
   if (Status s = status_socket_.connect(config_.status_socket); !s) return s;
   if (Status s = status_socket_.subscribe(); !s) return s;
+  // Forwarding does not depend on it: a node that nobody can give orders to is better than none.
+  if (Status s = control_socket_.bind(config_.control_socket); !s)
+    log_error("no orders can be given", kv("reason", s.message() + " HINT: set control-socket"));
   persist();
+  loop_.watch(control_socket_.fd(), EPOLLIN, [this](std::uint32_t) { on_control(); });
   loop_.watch(status_socket_.fd(), EPOLLIN, [this](std::uint32_t) { on_gate(); });
   loop_.on_signals(service_signals(), [this](int signo) { on_signal(signo); });
   loop_.every(config_.tick, [this] { on_tick(); });
@@ -179,6 +191,39 @@ void Service::on_gate() {
              kv("hint", "set key retain to the same value for both; kafka-gate's counts"));
   other_retain_ = retain;
   if (decider_->gate(status.value(), BootClock::now())) decide();
+}
+
+// --- an operator
+
+// A request is three frames: who, an empty one, the text. Anything else gets no answer.
+void Service::on_control() {
+  for (Frame client; control_socket_.try_recv(client); client = Frame()) {
+    std::vector<Frame> rest;
+    bool more = client.more();
+    while (more) {
+      Frame f;
+      if (!control_socket_.try_recv(f)) return;
+      more = f.more();
+      if (rest.size() < 3) rest.push_back(std::move(f));
+    }
+    if (rest.size() == 2 && rest[0].bytes().empty())
+      answer(client, rest[1]);
+    else
+      ++facts_.control_malformed;
+  }
+}
+
+void Service::answer(const Frame& client, const Frame& request) {
+  const BootTime now = BootClock::now();
+  const Bytes text = request.bytes();
+  ControlAnswer a = answer_control(
+      {reinterpret_cast<const char*>(text.data()), text.size()}, *decider_,
+      [&] { return state_json(*decider_, config_, facts_, now); }, now);
+  ++facts_.control_requests;
+  (void)control_socket_.try_send(client.bytes(), true);
+  (void)control_socket_.try_send({}, true);
+  (void)control_socket_.try_send(as_bytes(a.reply));
+  if (a.acted) decide();
 }
 
 // --- ticks

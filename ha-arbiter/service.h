@@ -38,6 +38,8 @@ class Service {
   bool load_state(int& exit_code);
   void on_signal(int signo);
   void on_gate();
+  void on_control();
+  void answer(const Frame& client, const Frame& request);
   void on_tick();
   void look();
   void looked(const TickReply& reply, BootTime at);
@@ -67,6 +69,7 @@ class Service {
   ZmqContext context_;
   ZmqSocket status_socket_;
   ZmqSocket roles_socket_;
+  ZmqSocket control_socket_;
   StateFile state_file_;
   std::unique_ptr<Decider> decider_;
   std::unique_ptr<JoinGuard> guard_;

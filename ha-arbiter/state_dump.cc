@@ -43,6 +43,18 @@ Json node_json(const NodeView& v, const Decider& d, BootTime now) {
   return j;
 }
 
+Json errand_json(const RouterState& st, const Decider& d, BootTime now) {
+  if (st.errand.order == Order::kNone) return nullptr;
+  return {{"order", order_name(st.errand.order)},
+          {"step", d.errand_step(st)},
+          {"for_ms", age_ms(st.errand.begun, now)},
+          {"left_ms", std::chrono::duration_cast<Millis>(st.errand.deadline - now).count()}};
+}
+Json errand_end_json(const ErrandEnd& e, BootTime now) {
+  if (e.order == Order::kNone) return nullptr;
+  return {{"order", order_name(e.order)}, {"ok", e.ok}, {"how", e.how}, {"ms_ago", age_ms(e.at, now)}};
+}
+
 Json own_view(const RouterState& st, const Decider& d, BootTime now) {
   Json j = {{"role", role_name(st.role)},
             {"class", st.cls},
@@ -53,7 +65,9 @@ Json own_view(const RouterState& st, const Decider& d, BootTime now) {
             {"session", session_text(st.session_seen)},
             {"unclean", st.unclean},
             {"stalled", st.stalled},
-            {"solo", st.solo}};
+            {"solo", st.solo},
+            {"errand", errand_json(st, d, now)},
+            {"errand_end", errand_end_json(st.errand_end, now)}};
   if (const GateRouter* g = d.row(st.router)) {
     j["held_bytes"] = g->bytes;
     j["held_records"] = g->records;
@@ -127,6 +141,8 @@ std::string state_json(const Decider& d, const Config& config, const DumpFacts& 
                       {"failed_ticks", facts.failed_ticks},
                       {"claims", facts.claims},
                       {"switches", facts.switches},
+                      {"control_requests", facts.control_requests},
+                      {"control_malformed", facts.control_malformed},
                       {"malformed_redis", facts.malformed},
                       {"malformed_gate", facts.gate_malformed}}},
                     {"nodes", std::move(nodes)},

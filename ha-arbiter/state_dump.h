@@ -1,4 +1,4 @@
-// The state as JSON (USR1). The only file pair that includes nlohmann-json.
+// The state as JSON (USR1). Only this file pair and control.cc include nlohmann-json.
 #pragma once
 
 #include <string>
@@ -15,6 +15,7 @@ struct DumpFacts {
   std::string redis = "ok";  // or why it is not reachable; "standalone"
   std::uint64_t malformed = 0;
   std::uint64_t gate_malformed = 0;
+  std::uint64_t control_requests = 0, control_malformed = 0;
   std::uint64_t ticks = 0, failed_ticks = 0, claims = 0, switches = 0;
 };
 

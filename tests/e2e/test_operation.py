@@ -22,7 +22,7 @@ TOOLS = {
                   "database"),
 }
 SOCKETS = {"bmp-recv": ("gate-socket", "publish-socket"), "kafka-gate": ("recv-socket", "roles-socket", "status-socket"),
-           "ha-arbiter": ("status-socket", "roles-socket")}
+           "ha-arbiter": ("status-socket", "roles-socket", "control-socket")}
 # tool, key, a bad value, what the message must say
 BAD_VALUES = [
     *((tool, key, bad, expected) for tool, (_, key, bad, expected, _, _) in TOOLS.items()),

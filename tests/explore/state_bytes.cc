@@ -6,7 +6,7 @@ namespace bmpha::explore {
 
 // With libstdc++ on a 64-bit machine. When one of these fails, see what was added to the class and put it below.
 static_assert(sizeof(arbiter::Decider) == 832);
-static_assert(sizeof(arbiter::RouterState) == 432);
+static_assert(sizeof(arbiter::RouterState) == 528);
 static_assert(sizeof(gate::HeldRecords) == 712);
 static_assert(sizeof(GateRouter) == 216);
 static_assert(sizeof(arbiter::NodeBlob) == 168);
@@ -50,7 +50,7 @@ void StateBytes::put(const GateStatus& s) { all(s.gate_inc, s.recv_inc, s.recv_a
 void StateBytes::put(const arbiter::RouterEntry& e) {
   epoch(e.epoch);
   since(e.since);
-  all(e.router, e.hold, e.cls, e.role, e.session, e.w_age, e.read_age, e.unclean, e.solo);
+  all(e.router, e.hold, e.cls, e.role, e.session, e.w_age, e.read_age, e.unclean, e.solo, e.wanted);
 }
 
 // Without the tick: whether a reader has seen the newest one stands with the reader.
@@ -73,7 +73,8 @@ void StateBytes::put(const arbiter::RouterState& s) {
   all(s.hold, s.cls, s.stalled, s.session_seen, s.read_baseline, s.last_read, s.behind_since, s.fresh_gate, s.role,
       s.solo, s.solo_sent, s.unclean, s.session, s.claimed_up, s.start, s.settles, s.handled, s.w, s.w_sent,
       s.w_confirmed, s.released_at, s.cover, s.cover_now, s.emit, s.unheld_since, s.reset, s.old_row, s.claimed_at,
-      s.replayed, s.gate_lost, s.torn_since);
+      s.replayed, s.gate_lost, s.torn_since, s.errand.order, s.errand.wishes, s.errand.old, s.errand.begun,
+      s.errand.wished_at, s.errand.deadline);
 }
 
 void StateBytes::put(const arbiter::Decider& d) {

@@ -250,7 +250,7 @@ class Node:
         self.directory = cluster.directory / f"n{len(cluster.nodes)}"  # names may hold anything; socket paths are short
         self.port = free_port()
         d = self.directory
-        sockets = {k: f"ipc://{d}/{k}.s" for k in ("link", "records", "status", "roles")}
+        sockets = {k: f"ipc://{d}/{k}.s" for k in ("link", "records", "status", "roles", "control")}
         common = {"node-name": name, "cluster-name": cluster.name}
         self.kafka_path = cluster.kafka_path() if cluster.cut_kafka else None
         brokers = f"127.0.0.1:{self.kafka_path.port}" if self.kafka_path else cluster.brokers
@@ -262,7 +262,7 @@ class Node:
             "kafka-gate": {"node-name": name, **kafka, "recv-socket": sockets["link"], "status-socket": sockets["status"],
                            "roles-socket": sockets["roles"]},
             "ha-arbiter": {**common, "status-socket": sockets["status"], "roles-socket": sockets["roles"],
-                           "state-file": f"{d}/state", "redis-url": redis_url},
+                           "control-socket": sockets["control"], "state-file": f"{d}/state", "redis-url": redis_url},
         }
         self.tools = {}
         for tool in TOOLS:

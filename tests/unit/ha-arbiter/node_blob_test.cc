@@ -197,3 +197,21 @@ TEST_CASE("the store in memory: compare and set, blob in the same step, expiry, 
   m.forget({{"r1", "a 5"}});
   CHECK(m.owners().empty());
 }
+
+TEST_CASE("a blob is of the version before until something is said that its readers do not know") {
+  NodeBlob b = sample();
+  CHECK(encode_blob(b).starts_with("bmpha-node 1\n"));
+  b.routers.at(1).wanted = true;
+  const std::string text = encode_blob(b);
+  CHECK(text.starts_with("bmpha-node 2\n"));
+  CHECK(text.find(" unclean,solo,wanted\n") != std::string::npos);
+  REQUIRE(decode_blob(text));
+  CHECK(decode_blob(text).value() == b);
+  CHECK(!decode_blob(with(text, "bmpha-node 2", "bmpha-node 1")));
+  ClaimBatch claims;
+  claims.base.id = "n";
+  claims.items.push_back({b.routers.at(0).router, "", 7, b.routers.at(0), b.routers.at(0)});
+  CHECK(encode_claims(claims, "n", 0).head.starts_with("bmpha-node 1\n"));
+  claims.items.back().lost.wanted = true;
+  CHECK(encode_claims(claims, "n", 0).head.starts_with("bmpha-node 2\n"));
+}
