@@ -358,6 +358,7 @@ class Decider {  // NOLINT: in the order of reading, not of size
   RoleRouter role_row(RouterState& st, BootTime now);
   std::optional<BootTime> standby_cover(RouterState& st, BootTime now);
   std::optional<BootTime> standby_line(RouterState& st, BootTime now);
+  bool is_over(const RouterState& st, BootTime now) const;
   std::optional<BootTime> owner_cover(const RouterState& st, BootTime now) const;
   bool may_trim(BootTime now) const;
   RouterEntry entry(const RouterState& st, BootTime now) const;

@@ -137,11 +137,17 @@ std::optional<BootTime> Decider::standby_cover(RouterState& st, BootTime now) {
 // By age: while another node is there to own the router. What it has sent is not asked.
 std::optional<BootTime> Decider::standby_line(RouterState& st, BootTime now) {
   const auto cover = standby_cover(st, now);
-  if (!s_.by_age || !may_trim(now)) return cover;
+  if (!s_.by_age || !may_trim(now) || is_dump_kept(st)) return cover;
   const auto own = own_.find(st.router);
   const auto n = own != own_.end() ? nodes_.find(own->second.node) : nodes_.end();
   if (n == nodes_.end() || !n->second.readable || !is_live(n->second, now)) return std::nullopt;
   return now - s_.hold;
+}
+
+// Nobody owns it, has a session of it or anything undelivered: it was declared down. What is still held serves nobody.
+bool Decider::is_over(const RouterState& st, BootTime now) const {
+  if (!observed_ || own_.contains(st.router) || is_pending(st.router) || !may_trim(now)) return false;
+  return !is_held_by_anyone(st, now) && !is_other_active(st, now);
 }
 
 // The owner's own line: never beyond the W that others may start from.
@@ -157,7 +163,9 @@ RoleRouter Decider::role_row(RouterState& st, BootTime now) {
   r.epoch = st.epoch;
   r.reset_session = session_to_close(st);
   if (st.role != Role::kActive) {
-    if (st.role == Role::kStandby) r.cover = standby_line(st, now);
+    if (st.role != Role::kStandby) return r;
+    r.cover = standby_line(st, now);
+    if (is_over(st, now)) r.cover = status_.sent - s_.margin;
     return r;
   }
   r.role = Role::kActive;
