@@ -106,7 +106,9 @@ void add_options(Options& o, Config& c) {
   o.duration("router-down-delay", &c.down_delay, "... and down after this", Millis{0}, kDay);
   o.duration("stall-timeout", &c.stall_timeout, "a session silent for this long while another node's reads is stalled",
              Millis{1000}, kDay);
-  o.reloadable({"router-stale-delay", "router-down-delay", "stall-timeout", "dump-file"});
+  o.duration("alarm-after", &c.alarm_after,
+             "a router on one node only, or owned by none or by two, for this long is an alarm", Millis{0}, kDay);
+  o.reloadable({"alarm-after", "router-stale-delay", "router-down-delay", "stall-timeout", "dump-file"});
   o.cross_check([&c] { return check_timing(c); });
   o.cross_check([&c] { return check_redis(c); });
 }

@@ -38,6 +38,7 @@ struct Config {
   Millis stale_delay{10'000};
   Millis down_delay{900'000};
   Millis stall_timeout{30'000};
+  Millis alarm_after{30'000};
 };
 
 void add_options(Options& options, Config& config);

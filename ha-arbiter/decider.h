@@ -340,7 +340,6 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void add_claim(Pending p, RouterState& st, BootTime now);
   void settle_quietly(BootTime now);
   void echo_gens(BootTime now);
-  void watch_forced(BootTime now);
   void forget_unused();
   Nanos since_observed(BootTime now) const { return now - last_ok_; }
 
@@ -410,7 +409,6 @@ class Decider {  // NOLINT: in the order of reading, not of size
   bool solo_ = false;
   bool leaving_ = false;
   Mode mode_ = Mode::kAutomatic;
-  bool all_forced_ = false;
   CollectorEntry collector_;
   bool collector_checked_ = false;  // no other collector's timestamp was above a new one at its start
   bool grain_differs_ = false;

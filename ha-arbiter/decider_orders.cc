@@ -74,6 +74,8 @@ std::string Decider::obstacle(Order order, const RouterState& st, BootTime now) 
   const GateRouter* g = row(st.router);
   const bool up = g != nullptr && g->up;
   const bool owns = st.role == Role::kActive;
+  const bool moves = order == Order::kGive || order == Order::kTake || (order == Order::kResync && !owns);
+  if (moves && s_.grain == Grain::kCollector) return "grain = collector: the routers move together only";
   switch (order) {
     case Order::kGive:
       if (!owns) return "this node does not own it";

@@ -32,7 +32,6 @@ Decision Decider::decide(BootTime now) {
     }
     if (fresh && !pending_.empty()) d.claims = claim_batch(now);
     echo_gens(now);
-    watch_forced(now);
     watch_grain(now);
     forget_unused();
     d.roles = roles(now);
@@ -611,15 +610,6 @@ void Decider::decide_unheld(RouterState& st, bool fresh, BootTime now, Decision&
 }
 
 // --- the rest
-
-void Decider::watch_forced(BootTime now) {
-  bool all = mode_ == Mode::kForcedStandby;
-  for (const auto& [id, v] : nodes_)
-    if (is_live(v, now) && v.readable && !v.blob.forced_standby) all = false;
-  if (all && !all_forced_)
-    note(LogLevel::kError, "every node is forced standby", "the oldest session forwards all the same");
-  all_forced_ = all;
-}
 
 void Decider::forget_unused() {
   std::erase_if(routers_, [this](const auto& r) {

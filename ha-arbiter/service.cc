@@ -218,7 +218,7 @@ void Service::answer(const Frame& client, const Frame& request) {
   const Bytes text = request.bytes();
   ControlAnswer a = answer_control(
       {reinterpret_cast<const char*>(text.data()), text.size()}, *decider_,
-      [&] { return state_json(*decider_, config_, facts_, now); }, now);
+      [&] { return state_json(*decider_, config_, facts_, alarms_, now); }, now);
   ++facts_.control_requests;
   (void)control_socket_.try_send(client.bytes(), true);
   (void)control_socket_.try_send({}, true);
@@ -231,7 +231,19 @@ void Service::answer(const Frame& client, const Frame& request) {
 void Service::on_tick() {
   decider_->begin_tick(BootClock::now());
   decide();
+  watch_alarms(BootClock::now());
   if (decider_->has_joined()) send_tick();
+}
+
+void Service::watch_alarms(BootTime now) {
+  for (const AlarmWatch::Change& c : alarms_.look(*decider_, skew_, config_.alarm_after, now)) {
+    const std::string about = c.router.is_zero() ? "-" : c.name.empty() ? to_hex(c.router) : c.name;
+    if (c.raised)
+      log_error("alarm", kv("alarm", alarm_name(c.alarm)), kv("router", about), kv("why", c.detail));
+    else
+      log_info("alarm over", kv("alarm", alarm_name(c.alarm)), kv("router", about),
+               kv("seconds", seconds_of(c.lasted)));
+  }
 }
 
 void Service::tick_soon() {
@@ -266,7 +278,7 @@ void Service::send_tick() {
   });
 }
 
-// Once when Redis goes, once when it is back, and a warning when its clock is far off.
+// Once when Redis goes, once when it is back; and how far off its clock is.
 void Service::store_answered(const Result<TickReply>& result, BootTime at) {
   if (!result) {
     ++facts_.failed_ticks;
@@ -279,10 +291,9 @@ void Service::store_answered(const Result<TickReply>& result, BootTime at) {
   if (!config_.standalone) facts_.redis = "ok";
   if (const auto away = redis_outage_.works(BootClock::now()))
     log_info("redis reachable again", kv("seconds", seconds_of(*away)));
-  const std::int64_t skew = heard_ms_ - wall_us() / 1000;
-  const bool skewed = std::abs(skew) > kMaxSkewMs;
-  if (skewed && !skewed_) log_warn("clock of redis differs from this node's", kv("milliseconds", skew));
-  skewed_ = skewed;
+  const Millis skew(heard_ms_ - wall_us() / 1000);
+  skew_.reset();
+  if (std::abs(skew.count()) > kMaxSkewMs && !config_.standalone) skew_ = skew;
 }
 
 void Service::ticked(Result<TickReply> result, BootTime at) {
@@ -422,7 +433,7 @@ void Service::reload() {
 }
 
 void Service::dump() {
-  const Status s = write_dump(config_.dump_file, state_json(*decider_, config_, facts_, BootClock::now()));
+  const Status s = write_dump(config_.dump_file, state_json(*decider_, config_, facts_, alarms_, BootClock::now()));
   if (!s) log_error("state not written", kv("reason", s.message()));
 }
 

@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/event_loop.h"
 #include "common/outage.h"
 #include "common/zmq_socket.h"
+#include "ha-arbiter/alarm_watch.h"
 #include "ha-arbiter/config.h"
 #include "ha-arbiter/decider.h"
 #include "ha-arbiter/join_guard.h"
@@ -41,6 +43,7 @@ class Service {
   void on_control();
   void answer(const Frame& client, const Frame& request);
   void on_tick();
+  void watch_alarms(BootTime now);
   void look();
   void looked(const TickReply& reply, BootTime at);
   void send_tick();
@@ -83,8 +86,9 @@ class Service {
   std::int64_t heard_ms_ = 0;
   BootTime heard_at_;
   Outage redis_outage_;
-  bool skewed_ = false;
   Millis other_retain_{0};  // kafka-gate's, when it is another one than ours and that was said
+  std::optional<Millis> skew_;  // where it is too much
+  AlarmWatch alarms_;
   bool persist_failed_ = false;
   std::string last_tick_warning_;
   std::uint64_t inc_ = 0;

@@ -55,6 +55,18 @@ Json errand_end_json(const ErrandEnd& e, BootTime now) {
   return {{"order", order_name(e.order)}, {"ok", e.ok}, {"how", e.how}, {"ms_ago", age_ms(e.at, now)}};
 }
 
+Json alarms_json(const AlarmWatch& alarms, BootTime now) {
+  Json out = Json::array();
+  for (const auto& [key, e] : alarms.entries())
+    if (e.raised)
+      out.push_back({{"alarm", alarm_name(key.first)},
+                     {"router", key.second.is_zero() ? Json(nullptr) : Json(to_hex(key.second))},
+                     {"name", e.name},
+                     {"why", e.detail},
+                     {"for_ms", age_ms(e.raised, now)}});
+  return out;
+}
+
 Json own_view(const RouterState& st, const Decider& d, BootTime now) {
   Json j = {{"role", role_name(st.role)},
             {"class", st.cls},
@@ -107,7 +119,8 @@ Json router_json(const RouterState& st, const Decider& d, BootTime now) {
 
 }  // namespace
 
-std::string state_json(const Decider& d, const Config& config, const DumpFacts& facts, BootTime now) {
+std::string state_json(const Decider& d, const Config& config, const DumpFacts& facts, const AlarmWatch& alarms,
+                       BootTime now) {
   Json nodes = Json::array();
   nodes.push_back(own_node_json(d));
   for (const auto& [id, v] : d.nodes()) nodes.push_back(node_json(v, d, now));
@@ -145,6 +158,7 @@ std::string state_json(const Decider& d, const Config& config, const DumpFacts& 
                       {"control_malformed", facts.control_malformed},
                       {"malformed_redis", facts.malformed},
                       {"malformed_gate", facts.gate_malformed}}},
+                    {"alarms", alarms_json(alarms, now)},
                     {"nodes", std::move(nodes)},
                     {"routers", std::move(routers)}};
   // A router's name is the router's own text: bytes that are no UTF-8 are replaced.

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/result.h"
+#include "ha-arbiter/alarm_watch.h"
 #include "ha-arbiter/config.h"
 #include "ha-arbiter/decider.h"
 
@@ -19,6 +20,7 @@ struct DumpFacts {
   std::uint64_t ticks = 0, failed_ticks = 0, claims = 0, switches = 0;
 };
 
-std::string state_json(const Decider& decider, const Config& config, const DumpFacts& facts, BootTime now);
+std::string state_json(const Decider& decider, const Config& config, const DumpFacts& facts, const AlarmWatch& alarms,
+                       BootTime now);
 
 }  // namespace bmpha::arbiter

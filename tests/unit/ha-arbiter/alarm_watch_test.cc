@@ -1,0 +1,160 @@
+// Alarms: raised once after their patience, cleared once with their length.
+#include <doctest/doctest.h>
+
+#include "ha-arbiter/alarm_watch.h"
+#include "tests/unit/ha-arbiter/sim.h"
+
+using namespace bmpha;
+using namespace bmpha::arbiter;
+using namespace bmpha::arbiter::sim;
+
+namespace {
+
+using std::chrono::seconds;
+const RouterId kR = router_id(1);
+
+// Two nodes with one router; each has a watch that looks at every tick.
+struct Watched {
+  World w;
+  Node& a;
+  Node& b;
+  std::map<std::string, AlarmWatch> watches;
+  std::map<std::string, std::vector<AlarmWatch::Change>> changes;
+  std::optional<Millis> skew;
+
+  Watched() : a(w.add("a", Millis(0))), b(w.add("b", Millis(230))) {
+    w.dial(kR, 1);
+    w.run(seconds(2));
+    w.synced(kR);
+    run(seconds(15));
+    REQUIRE(changes.empty());
+  }
+  void run(Nanos time) {
+    for (const Nanos end = w.t + time; w.t < end;) {
+      w.run(Millis(500));
+      for (Node& n : w.nodes) {
+        if (!n.alive) continue;
+        for (AlarmWatch::Change& c : watches[n.id].look(*n.decider, skew, seconds(30), w.now(n)))
+          changes[n.id].push_back(std::move(c));
+      }
+    }
+  }
+  // Exactly this was told by the node since the last question.
+  bool told(const std::string& id, Alarm alarm, bool raised) {
+    const std::vector<AlarmWatch::Change> got = std::exchange(changes[id], {});
+    return got.size() == 1 && got[0].alarm == alarm && got[0].raised == raised;
+  }
+  bool told_nothing() {
+    return std::all_of(changes.begin(), changes.end(), [](const auto& c) { return c.second.empty(); });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a router on one node only is an alarm on every node after its patience, and is cleared with its length") {
+  Watched c;
+  c.b.gate.lose_session(kR, false);
+  c.run(seconds(25));
+  CHECK(c.told_nothing());
+  c.run(seconds(10));
+  REQUIRE(c.changes["a"].size() == 1);
+  CHECK(c.changes["a"][0].name == "r1");
+  CHECK(c.changes["a"][0].detail == "only node a has a session of it");
+  CHECK(c.told("a", Alarm::kRedundancyLost, true));
+  CHECK(c.told("b", Alarm::kRedundancyLost, true));
+  CHECK(c.watches["a"].raised(Alarm::kRedundancyLost) == 1);
+  c.run(seconds(60));
+  CHECK(c.told_nothing());
+  c.b.gate.dial(kR, 2, c.w.now(c.b));
+  c.run(seconds(3));
+  REQUIRE(c.changes["a"].size() == 1);
+  CHECK(c.changes["a"][0].lasted > seconds(60));
+  CHECK(c.changes["a"][0].lasted < seconds(70));
+  CHECK(c.told("a", Alarm::kRedundancyLost, false));
+  CHECK(c.watches["a"].raised(Alarm::kRedundancyLost) == 0);
+}
+
+TEST_CASE("a single node has nothing to lose, and a router on no node is no lost redundancy") {
+  Watched c;
+  c.a.gate.lose_session(kR, false);
+  c.b.gate.lose_session(kR, false);
+  c.run(seconds(120));
+  CHECK(c.told_nothing());
+  c.a.gate.dial(kR, 2, c.w.now(c.a));
+  c.w.kill(c.b);
+  c.run(seconds(120));
+  CHECK(c.told_nothing());
+}
+
+TEST_CASE("all forced standby is told at once") {
+  Watched c;
+  c.a.decider->command(Command::kForceStandby, c.w.now(c.a));
+  c.run(seconds(5));
+  CHECK(c.told_nothing());
+  c.b.decider->command(Command::kForceStandby, c.w.now(c.b));
+  c.run(seconds(3));
+  CHECK(c.told("a", Alarm::kAllForcedStandby, true));
+  CHECK(c.told("b", Alarm::kAllForcedStandby, true));
+  c.a.decider->command(Command::kAutomatic, c.w.now(c.a));
+  c.run(seconds(3));
+  CHECK(c.told("a", Alarm::kAllForcedStandby, false));
+  CHECK(c.told("b", Alarm::kAllForcedStandby, false));
+}
+
+TEST_CASE("a clock that is far off is told while it is") {
+  Watched c;
+  c.skew = Millis(61'000);
+  c.run(seconds(2));
+  CHECK(c.told("a", Alarm::kRedisClock, true));
+  CHECK(c.told("b", Alarm::kRedisClock, true));
+  c.skew.reset();
+  c.run(seconds(1));
+  CHECK(c.told("a", Alarm::kRedisClock, false));
+}
+
+TEST_CASE("while Redis is away nothing is said of who owns") {
+  Watched c;
+  c.w.redis_up = false;
+  c.run(seconds(90));
+  CHECK(c.told_nothing());
+  c.w.redis_up = true;
+  c.run(seconds(60));
+  CHECK(c.told_nothing());
+}
+
+TEST_CASE("a router that nobody forwards, or two nodes do") {
+  Watched c;
+  Node& owner = c.w.owner(kR) == "a" ? c.a : c.b;
+  Node& other = c.w.owner(kR) == "a" ? c.b : c.a;
+  // Somebody writes into Redis that a node owns which is not the one that forwards: nobody may claim.
+  NodeBlob ghost;
+  ghost.id = "z";
+  ghost.inc = 5;
+  ghost.gen = 1;
+  ghost.settled = true;
+  ghost.seen = {{"a", c.a.decider->gen()}, {"b", c.b.decider->gen()}};
+  RouterEntry e;
+  e.router = kR;
+  e.hold = Hold::kTail;
+  e.role = Role::kReleasing;  // for ever
+  e.cls = 2;
+  e.since = 1;
+  e.epoch = owner.epochs.back() + 1;
+  ghost.routers.push_back(e);
+  const auto haunt = [&](Role role, Nanos time) {
+    ghost.routers[0].role = role;
+    for (const Nanos end = c.w.t + time; c.w.t < end;) {
+      ++ghost.tick;
+      (void)c.w.cluster.tick("z", {encode_blob(ghost), 0}, c.w.redis_ms());
+      c.run(Millis(500));
+    }
+  };
+  haunt(Role::kActive, seconds(40));
+  CHECK(c.told(owner.id, Alarm::kOwnedByTwo, true));
+  CHECK(c.told(other.id, Alarm::kOwnedByTwo, true));
+  owner.gate.lose_session(kR, false);
+  haunt(Role::kReleasing, seconds(45));
+  CHECK(c.changes[other.id].size() == 3);  // two no more; on one node only; nobody
+  CHECK(c.watches[other.id].raised(Alarm::kOwnedByNone) == 1);
+  CHECK(c.watches[other.id].raised(Alarm::kOwnedByTwo) == 0);
+}
