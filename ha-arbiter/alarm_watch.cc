@@ -22,6 +22,22 @@ const char* alarm_name(Alarm a) {
   return "unknown";
 }
 
+const char* alarm_text(Alarm a) {
+  switch (a) {
+    case Alarm::kAllForcedStandby:
+      return "every node is forced standby";
+    case Alarm::kRedisClock:
+      return "clock of redis differs from this node's";
+    case Alarm::kRedundancyLost:
+      return "redundancy lost";
+    case Alarm::kOwnedByNone:
+      return "no node forwards a router";
+    case Alarm::kOwnedByTwo:
+      return "several nodes forward a router";
+  }
+  return "alarm";
+}
+
 namespace {
 
 // What is known of the whole cluster is known now: nothing is said of it while this node is cut off.
@@ -37,9 +53,7 @@ void AlarmWatch::look_at_cluster(const Decider& d, Found& found, BootTime now) {
       d.mode() == Mode::kForcedStandby && std::all_of(d.nodes().begin(), d.nodes().end(), [&](const auto& n) {
         return !d.is_live(n.second, now) || !n.second.readable || n.second.blob.forced_standby;
       });
-  if (all)
-    found[{Alarm::kAllForcedStandby, {}}].detail =
-        "every node is forced standby: the oldest session forwards all the same";
+  if (all) found[{Alarm::kAllForcedStandby, {}}].detail = "the oldest session forwards all the same";
 }
 
 void AlarmWatch::look_at_router(const Decider& d, const RouterState& st, Found& found, BootTime now) {

@@ -24,6 +24,7 @@ enum class Alarm : std::uint8_t {
 inline constexpr Alarm kAlarms[] = {Alarm::kAllForcedStandby, Alarm::kRedisClock, Alarm::kRedundancyLost,
                                     Alarm::kOwnedByNone, Alarm::kOwnedByTwo};
 const char* alarm_name(Alarm a);
+const char* alarm_text(Alarm a);  // for the log
 
 class AlarmWatch {
  public:

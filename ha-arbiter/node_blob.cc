@@ -204,12 +204,6 @@ std::string encode_router(const RouterEntry& entry) {
 
 std::string encode_tail(std::size_t routers) { return fmt::format("end {}\n", routers); }
 
-// The version before, as long as nothing is said that it does not know: its readers go on reading.
-std::uint64_t version_of(const NodeBlob& b) {
-  const bool any = std::any_of(b.routers.begin(), b.routers.end(), [](const RouterEntry& e) { return e.wanted; });
-  return any ? kBlobVersion : kBlobVersion - 1;
-}
-
 std::string encode_blob(const NodeBlob& b) {
   std::string out = encode_head(b, version_of(b));
   for (const RouterEntry& e : b.routers) out += encode_router(e);

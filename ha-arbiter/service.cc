@@ -238,8 +238,10 @@ void Service::on_tick() {
 void Service::watch_alarms(BootTime now) {
   for (const AlarmWatch::Change& c : alarms_.look(*decider_, skew_, config_.alarm_after, now)) {
     const std::string about = c.router.is_zero() ? "-" : c.name.empty() ? to_hex(c.router) : c.name;
-    if (c.raised)
-      log_error("alarm", kv("alarm", alarm_name(c.alarm)), kv("router", about), kv("why", c.detail));
+    if (c.raised && c.alarm == Alarm::kRedisClock)
+      log_error(alarm_text(c.alarm), kv("alarm", alarm_name(c.alarm)), kv("milliseconds", skew_ ? skew_->count() : 0));
+    else if (c.raised)
+      log_error(alarm_text(c.alarm), kv("alarm", alarm_name(c.alarm)), kv("router", about), kv("why", c.detail));
     else
       log_info("alarm over", kv("alarm", alarm_name(c.alarm)), kv("router", about),
                kv("seconds", seconds_of(c.lasted)));

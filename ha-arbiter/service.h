@@ -86,7 +86,7 @@ class Service {
   std::int64_t heard_ms_ = 0;
   BootTime heard_at_;
   Outage redis_outage_;
-  Millis other_retain_{0};  // kafka-gate's, when it is another one than ours and that was said
+  Millis other_retain_{0};      // kafka-gate's, when it is another one than ours and that was said
   std::optional<Millis> skew_;  // where it is too much
   AlarmWatch alarms_;
   bool persist_failed_ = false;

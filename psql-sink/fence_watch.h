@@ -13,7 +13,14 @@ namespace bmpha::sink {
 class FenceWatch {
  public:
   explicit FenceWatch(Millis limit = Millis{30000}) : limit_(limit) {}
-  void accepted(const RouterId& router) { fenced_.erase(router); }
+  // For how long only fenced records came, where that was told.
+  std::optional<Nanos> accepted(const RouterId& router, BootTime now) {
+    const auto at = fenced_.find(router);
+    if (at == fenced_.end()) return std::nullopt;
+    const Entry e = at->second;
+    fenced_.erase(at);
+    return e.told ? std::optional(now - e.since) : std::nullopt;
+  }
   // True once, when only fenced records have come for the limit.
   [[nodiscard]] bool fenced(const RouterId& router, BootTime now) {
     const auto [at, is_new] = fenced_.try_emplace(router, Entry{now, false});

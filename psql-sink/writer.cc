@@ -417,16 +417,18 @@ void Writer::failed(const SlotPtr& slot, const FlushResult& result, std::size_t 
 }
 
 void Writer::watch_fences(Slot& slot, const Batch& batch) {
-  for (const RouterId& r : batch.accepted_routers) slot.fences.accepted(r);
+  for (const RouterId& r : batch.accepted_routers)
+    if (const auto lasted = slot.fences.accepted(r, BootClock::now()))
+      log_info("records of a router pass the fence again", kv("router", to_hex(r)), kv("topic", slot.partition.topic),
+               kv("partition", slot.partition.number), kv("seconds", seconds_of(*lasted)));
   for (const auto& [router, node] : batch.fenced_routers) {
     if (batch.accepted_routers.contains(router)) continue;
     if (slot.fences.fenced(router, BootClock::now()))
-      log_error("all records of a router are fenced: its owner's epoch is below one that was seen before",
-                kv("router", to_hex(router)), kv("node", node), kv("topic", slot.partition.topic),
-                kv("partition", slot.partition.number),
-                kv("hint",
-                   "stop that node's ha-arbiter, raise the number after \"epoch\" in its state-file above "
-                   "ingest_fence.epoch of the router, start it"));
+      log_error(
+          "all records of a router are fenced: its owner's epoch is below one that was seen before",
+          kv("router", to_hex(router)), kv("node", node), kv("topic", slot.partition.topic),
+          kv("partition", slot.partition.number),
+          kv("hint", "bmp-ha epoch raise on that node, then bmp-ha resync: what was fenced is not in the database"));
   }
   const std::lock_guard lock(mutex_);
   stats_.fence_alarm = false;

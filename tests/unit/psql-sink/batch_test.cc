@@ -223,14 +223,17 @@ TEST_CASE("fence watch: an alarm once, when nothing but fenced records came for 
   const BootTime t = boot_from_ns(1000000000);
   CHECK_FALSE(w.fenced(hash_of(1), t));
   CHECK_FALSE(w.fenced(hash_of(1), t + Millis{29999}));
-  w.accepted(hash_of(1));
+  CHECK_FALSE(w.accepted(hash_of(1), t + Millis{29999}));
   CHECK_FALSE(w.fenced(hash_of(1), t + Millis{30000}));
   CHECK_FALSE(w.alarmed());
   CHECK(w.fenced(hash_of(1), t + Millis{60000}));
   CHECK(w.alarmed());
   CHECK_FALSE(w.fenced(hash_of(1), t + Millis{90000}));
-  w.accepted(hash_of(1));
+  const auto lasted = w.accepted(hash_of(1), t + Millis{95000});
+  REQUIRE(lasted);
+  CHECK(*lasted == Millis{65000});
   CHECK_FALSE(w.alarmed());
+  CHECK_FALSE(w.accepted(hash_of(1), t + Millis{96000}));
 }
 
 TEST_CASE("latency: quantiles within an eighth") {
