@@ -92,8 +92,8 @@ void StateBytes::put(const arbiter::Decider& d) {
     all(d.collector_.cls, d.collector_.recv_inc, d.collector_checked_);
   }
   all(d.status_, d.gate_known_, d.gate_changed_, d.kafka_bad_since_, d.gate_waits_, d.rows_, d.started_, d.wall_ms_,
-      d.awake_at_, d.woke_at_, d.last_tick_, d.lateness_, d.joined_, d.hung_, d.solo_, d.leaving_, d.mode_,
-      d.initial_, d.gen_, d.unsettled_, d.seen_, d.tick_soon_);
+      d.awake_at_, d.woke_at_, d.last_tick_, d.lateness_, d.joined_, d.hung_, d.solo_, d.leaving_, d.mode_, d.initial_,
+      d.gen_, d.unsettled_, d.seen_, d.tick_soon_);
 }
 
 void StateBytes::put(const arbiter::MemoryCluster& c) {
