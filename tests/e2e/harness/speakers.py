@@ -157,12 +157,35 @@ class SpeakerStage:
             return state and state["session"] != before
         wait_for(f"the next session to {name} is synced", seconds, came, every=0.2)
 
-    def refresh(self):
-        """What heals a router that owes something: each session is reset once, the owner's last, so that the router goes on
-        with a session whose dump is new."""
+    def refresh(self, helped=True):
+        """What heals a router that owes something, docs/routers.md: a resync, then the other session is reset too. Without help
+        GoBGP dials again in its own time, when it sends its next statistics."""
         owner = self.owner()
-        for name in (self.other(owner), owner):
-            self.new_session(name, lambda name=name: self.reset(name), 30)
+        self.order(helped, "resync", self.router.name)
+        assert self.owner() == self.other(owner)
+        before = self.state_of(owner)["session"]
+        self.order(helped, "reset-session", self.router.name, nodes=[owner])
+        if helped:
+            self.nudge()
+
+        def came():
+            state = self.synced(owner)
+            return state and state["session"] != before
+        wait_for("the former owner has a new session", 60, came, every=0.5)
+
+    def ended(self, process, helped):
+        # Not for longer: a Loc-RIB has no End-of-RIB, its dump ends in silence.
+        if helped and time.monotonic() < process.started + 3:
+            self.nudge()
+        return not process.alive()
+
+    def order(self, helped, *words, nodes=None):
+        """scripts/bmp-ha with the control sockets of these nodes."""
+        control = [f"--control={self.cluster.nodes[n].arbiter.settings['control-socket']}" for n in nodes or self.cluster.nodes]
+        process = self.lab.process("bmp-ha", [SCRIPTS / "bmp-ha", *control, *words]).start()
+        wait_for("bmp-ha ends", 90, lambda: self.ended(process, helped), every=0.5)
+        self.lab.note(f"bmp-ha {' '.join(words)}: {process.code} {process.tail(3)}")
+        assert process.code == 0, process.log()
 
     def reset(self, name):
         """Resets a node's BMP session. GoBGP notices with the next message that it sends."""
