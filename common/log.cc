@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <memory>
 #include <mutex>
+#include <optional>
 
 namespace bmpha {
 namespace {
@@ -28,24 +30,34 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 }
 
 // Standard error, whatever it is: a line for which there is no room, on a full disk or in a pipe that nobody reads, is
-// dropped and counted. The process never waits for its log.
+// dropped and counted. The process never waits for its log while it has work to do.
 class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  // What is said last matters most: from now on lines may wait for room, all together for that long.
+  void be_patient(Millis most) {
+    const std::lock_guard lock(mutex_);
+    patient_until_ = BootClock::now() + most;
+  }
+  void tell_dropped() {
+    const std::lock_guard lock(mutex_);
+    if (dropped_ > 0) put_dropped(spdlog::log_clock::now(), name_);
+  }
+
  protected:
   void sink_it_(const spdlog::details::log_msg& msg) override {
-    if (dropped_ > 0) {
-      const std::string text = fmt::format("event=\"log lines dropped\" count={}", dropped_);
-      spdlog::details::log_msg note(msg.time, {}, msg.logger_name, spdlog::level::warn, text);
-      if (!put(note)) {
-        ++dropped_;
-        return;
-      }
-      dropped_ = 0;
-    }
-    if (!put(msg)) ++dropped_;
+    name_.assign(msg.logger_name.data(), msg.logger_name.size());
+    if ((dropped_ > 0 && !put_dropped(msg.time, msg.logger_name)) || !put(msg)) ++dropped_;
   }
   void flush_() override {}
 
  private:
+  bool put_dropped(spdlog::log_clock::time_point time, spdlog::string_view_t name) {
+    const std::string text = fmt::format("event=\"log lines dropped\" count={}", dropped_);
+    if (!put(spdlog::details::log_msg(time, {}, name, spdlog::level::warn, text))) return false;
+    dropped_ = 0;
+    return true;
+  }
+
   bool put(const spdlog::details::log_msg& msg) {
     spdlog::memory_buf_t line;
     if (cut_) line.push_back('\n');  // what is left of the line before it must not stand in front of this one
@@ -64,23 +76,37 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   // A pipe that is ready takes PIPE_BUF bytes without a wait.
-  static ssize_t write_some(std::string_view text) {
+  ssize_t write_some(std::string_view text) const {
     pollfd ready{STDERR_FILENO, POLLOUT, 0};
-    if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return 0;
+    if (poll(&ready, 1, patience_ms()) != 1 || (ready.revents & POLLOUT) == 0) return 0;
     ssize_t n = 0;
     do n = write(STDERR_FILENO, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
     while (n < 0 && errno == EINTR);
     return n;
   }
 
+  int patience_ms() const {
+    if (!patient_until_) return 0;
+    const auto left = std::chrono::ceil<Millis>(*patient_until_ - BootClock::now()).count();
+    return static_cast<int>(std::max<std::int64_t>(left, 0));
+  }
+
   std::uint64_t dropped_ = 0;
   bool cut_ = false;
+  std::optional<BootTime> patient_until_;
+  std::string name_;  // of the logger
 };
+
+// One for the whole process: what was dropped before the logger got its last name still counts.
+const std::shared_ptr<StderrSink>& stderr_sink() {
+  static const auto sink = std::make_shared<StderrSink>();
+  return sink;
+}
 
 }  // namespace
 
 void log_init(const std::string& tool, const std::string& node, bool verbose) {
-  auto logger = std::make_shared<spdlog::logger>(tool, std::make_shared<StderrSink>());
+  auto logger = std::make_shared<spdlog::logger>(tool, stderr_sink());
   std::string who = node.empty() ? "%n" : "%n node=";
   for (const char c : node) who += c == '%' ? "%%" : std::string(1, c);  // in a pattern % begins a flag
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l " + who + " %v", spdlog::pattern_time_type::utc);
@@ -88,6 +114,10 @@ void log_init(const std::string& tool, const std::string& node, bool verbose) {
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
 }
+
+void log_be_patient(Millis most) { stderr_sink()->be_patient(most); }
+
+void log_end() { stderr_sink()->tell_dropped(); }
 
 bool log_enabled(LogLevel level) { return spdlog::default_logger_raw()->should_log(to_spdlog(level)); }
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/clock.h"
+
 namespace bmpha {
 
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
@@ -16,6 +18,11 @@ enum class LogLevel { kDebug, kInfo, kWarn, kError };
 void log_init(const std::string& tool, const std::string& node, bool verbose);
 void log_line(LogLevel level, std::string_view line);
 bool log_enabled(LogLevel level);
+
+// Lines for which there is no room are dropped and counted: nothing waits for the log. At the end of a process they
+// may: lines wait for room, all together for that long. And it says what was dropped last.
+void log_be_patient(Millis most);
+void log_end();
 
 // Appends value quoted where needed: spaces, quotes and control characters never break the line's form.
 void append_quoted(std::string& out, std::string_view value);

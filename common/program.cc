@@ -16,11 +16,14 @@
 namespace bmpha {
 namespace {
 
+constexpr Millis kLastWords{200};
+
 bool is_shortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN || error == ENOSPC;
 }
 
 [[noreturn]] void end(bool of_environment, std::string_view why) {
+  log_be_patient(kLastWords);
   log_error(of_environment ? "cannot go on" : "bug", kv("reason", why));
   _exit(of_environment ? kExitEnvironment : kExitBug);
 }
@@ -52,7 +55,10 @@ int run_program(const std::string& tool, const std::vector<int>& signals, const 
   log_init(tool, {}, false);      // until the tool knows its node's name
   // No handler stands above, so nothing is unwound before on_terminate() speaks: a destructor could wait for ever.
   std::set_terminate(on_terminate);
-  return body();
+  const int code = body();
+  log_be_patient(kLastWords);
+  log_end();
+  return code;
 }
 
 bool log_reload(const Options::Reloaded& r) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <string>
+#include <thread>
 
 using namespace bmpha;
 
@@ -112,4 +113,53 @@ TEST_CASE("a full disk costs lines, which are told when there is room again") {
   CHECK(text.find("event=\"log lines dropped\" count=3\n") != std::string::npos);
   CHECK(text.ends_with("event=kept n=1\n"));
   CHECK(text.find("event=lost") == std::string::npos);
+}
+
+TEST_CASE("what is said last may wait for room, and what was dropped before it is told at the end") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  std::string text;
+  {
+    const StderrTo redirected(ends[1]);
+    const std::string padding(1000, 'x');
+    for (int n = 0; n < 100; ++n) log_info("tick", kv("padding", padding));
+    std::thread reader([&] {
+      // Nothing is read before the last words wait.
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      std::array<char, 4096> buffer{};
+      for (ssize_t n = 0; (n = read(ends[0], buffer.data(), buffer.size())) > 0;)
+        text.append(buffer.data(), static_cast<std::size_t>(n));
+    });
+    log_be_patient(Millis(10'000));
+    log_error("bug", kv("reason", "x"));
+    log_be_patient(Millis(0));
+    StderrTo::to(STDOUT_FILENO);  // the reader comes to its end
+    close(ends[1]);
+    reader.join();
+  }
+  close(ends[0]);
+  CHECK(count(text, "event=\"log lines dropped\"") == 1);
+  CHECK(text.ends_with(" error unit event=bug reason=x\n"));
+}
+
+TEST_CASE("lines that were dropped last are counted at the end; a new name of the logger forgets none") {
+  const int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+  REQUIRE(full >= 0);
+  std::FILE* file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  {
+    const StderrTo redirected(full);
+    log_warn("lost");
+    log_init("unit", "node-1", false);
+    log_warn("lost");
+    StderrTo::to(fileno(file));
+    log_end();
+    log_end();
+  }
+  close(full);
+  std::rewind(file);
+  const std::string text = read_all(fileno(file));
+  std::fclose(file);
+  CHECK(text.ends_with("event=\"log lines dropped\" count=2\n"));
+  CHECK(count(text, "\n") == 1);
 }
