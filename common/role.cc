@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint8_t kStatusTag = 0x53;  // 'S'
 constexpr std::uint8_t kRolesTag = 0x52;   // 'R'
+constexpr std::int64_t kMaxRetainMs = std::int64_t{1} << 42;
 constexpr std::uint32_t kMaxRouters = 200'000;
 constexpr std::uint32_t kMaxBrackets = 10'000;
 
@@ -187,7 +188,8 @@ Result<GateStatus> decode_gate_status(Bytes frame) {
   std::int64_t retain = kDefaultRetain.count();
   std::uint32_t count = 0;
   if (!r.u64(m.gate_inc) || !r.u64(m.recv_inc) || !get_bool(r, m.recv_alive) || !r.u64(m.n) || !get_time(r, m.sent) ||
-      !get_bool(r, m.kafka_ok) || (version >= 2 && !r.i64(retain)) || !r.u32(count) || count > kMaxRouters)
+      !get_bool(r, m.kafka_ok) || (version >= 2 && (!r.i64(retain) || retain < 0 || retain > kMaxRetainMs)) ||
+      !r.u32(count) || count > kMaxRouters)
     return R::failure("gate status table cut short in its head");
   m.retain = Millis(retain);
   for (std::uint32_t n = 0; n < count; ++n) {

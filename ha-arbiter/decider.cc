@@ -261,7 +261,7 @@ void Decider::read_node(const std::string& id, const NodeReading& reading, const
                                    : !v.readable || reading.blob->inc != v.blob.inc || reading.blob->tick > v.blob.tick;
   if (known && !risen) return;
   const std::int64_t age = o.redis_ms - reading.pub_ms;
-  const bool in_range = (age >= 0 && Millis(age) <= s_.ttl) || !rule_on("A2-age");
+  const bool in_range = (age >= 0 && age <= to_ms(s_.ttl)) || !rule_on("A2-age");
   v.pub_ms = reading.pub_ms;
   v.advanced = in_range ? o.at - Millis(age) : o.at;
   v.readable = reading.blob.has_value();

@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kHolds[] = {"none", "tail", "torn", "up"};
 constexpr const char* kRoles[] = {"standby", "active", "releasing"};
-constexpr std::int64_t kMaxAge = std::int64_t{1} << 50;  // milliseconds
+constexpr std::int64_t kMaxAge = std::int64_t{1} << 42;  // milliseconds: 139 years, which fits in nanoseconds
 
 // Takes words and lines off the front of a text.
 struct Cursor {

@@ -229,8 +229,8 @@ void router_entry(Dice& d, Entry& e) {
   d.fill(e.role, 2);
   e.epoch = d.number(kCounter);
   d.session(e.session);
-  if (d.flip()) e.w_age = std::chrono::milliseconds(d.number(std::uint64_t{1} << 50));
-  if (d.flip()) e.read_age = std::chrono::milliseconds(d.number(std::uint64_t{1} << 50));
+  if (d.flip()) e.w_age = std::chrono::milliseconds(d.number(std::uint64_t{1} << 42));
+  if (d.flip()) e.read_age = std::chrono::milliseconds(d.number(std::uint64_t{1} << 42));
   e.unclean = d.flip();
   e.solo = d.flip();
 }

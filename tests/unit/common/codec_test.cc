@@ -230,6 +230,10 @@ TEST_CASE("role tables are version 1 unless they say what that cannot") {
   REQUIRE(decode_gate_status(as_bytes(frame)).is_ok());
   CHECK(decode_gate_status(as_bytes(frame)).value().retain == Millis(7777));
   CHECK(decode_gate_status(as_bytes(frame)).value().routers.size() == 1);
+  for (const std::int64_t bad : {std::int64_t{-1}, INT64_MAX}) {
+    status.retain = Millis(bad);
+    CHECK_FALSE(decode_gate_status(as_bytes(encode_gate_status(status))).is_ok());
+  }
   for (std::size_t n = 0; n < frame.size(); ++n) CHECK_FALSE(decode_gate_status(as_bytes(frame).first(n)).is_ok());
 
   Roles roles;

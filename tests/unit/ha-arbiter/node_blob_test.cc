@@ -85,6 +85,13 @@ TEST_CASE("a node that ranks as one whole says so in a blob of version 2; others
   CHECK(encode_claims({sample(), {}}, "a", 0).head.starts_with("bmpha-node 1\n"));
 }
 
+TEST_CASE("an age that does not fit in nanoseconds is refused: it would wrap into the future") {
+  const std::string text = encode_blob(sample());
+  CHECK(decode_blob(with(text, " 600 0 solo", " 4398046511104 0 solo")));
+  CHECK(!decode_blob(with(text, " 600 0 solo", " 4398046511105 0 solo")));
+  CHECK(!decode_blob(with(text, " 600 0 solo", " 600 4398046511105 solo")));
+}
+
 TEST_CASE("every truncation of a blob is refused") {
   const std::string text = encode_blob(sample());
   for (std::size_t n = 0; n < text.size(); ++n) CHECK(!decode_blob(text.substr(0, n)));
