@@ -51,6 +51,10 @@ std::string encode_command(const std::vector<std::string>& arguments) {
   return out;
 }
 
+std::string without_arguments(const std::string& error) {
+  return error.substr(0, error.find(", with args beginning with"));
+}
+
 struct RedisReader::Impl {
   std::unique_ptr<redisReader, FreeReader> reader{redisReaderCreate()};
 };

@@ -27,6 +27,9 @@ struct RedisReply {
 
 std::string encode_command(const std::vector<std::string>& arguments);
 
+// For logs: a server that does not know a command answers with its arguments, which may be a password.
+std::string without_arguments(const std::string& error);
+
 // Takes the stream's bytes as they come.
 class RedisReader {
  public:

@@ -15,6 +15,8 @@ namespace bmpha::arbiter {
 namespace {
 
 constexpr std::size_t kReadSize = 65536;
+// At one go: a server that never stops must not keep the loop from its deadlines.
+constexpr std::size_t kReadAtOnce = 4u << 20;
 
 struct Address {
   sockaddr_storage storage{};
@@ -135,7 +137,7 @@ void RedisConnection::arm_deadline() {
 }
 
 void RedisConnection::watch() {
-  const bool write = wants_write_ || (state_ == State::kUp && out_done_ < out_.size());
+  const bool write = wants_write_ || (state_ == State::kUp && !write_waits_ && out_done_ < out_.size());
   const std::uint32_t events = EPOLLIN | (write ? EPOLLOUT : 0U);
   if (events == watched_) return;
   watched_ = events;
@@ -149,7 +151,7 @@ void RedisConnection::on_event(std::uint32_t bits) {
   if (state_ == State::kConnecting && (!(bits & (EPOLLOUT | EPOLLERR | EPOLLHUP)) || !connected())) return;
   if (state_ == State::kHandshake && !shake()) return;
   if (state_ == State::kUp) {
-    wants_write_ = false;
+    wants_write_ = write_waits_ = false;
     if (!read_all() || !write_all()) return;
   }
   if (state_ != State::kClosed) watch();
@@ -206,12 +208,13 @@ void RedisConnection::up() {
 
 RedisConnection::Moved RedisConnection::read_some() {
   char buffer[kReadSize];
-  for (;;) {
+  for (std::size_t taken = 0; taken < kReadAtOnce;) {
     if (session_) {
       std::size_t got = 0;
       switch (session_->read(buffer, sizeof buffer, got)) {
         case TlsSession::Step::kDone:
           reader_.feed(buffer, got);
+          taken += got;
           continue;
         case TlsSession::Step::kWantRead:
           return Moved::kBlocked;
@@ -228,6 +231,7 @@ RedisConnection::Moved RedisConnection::read_some() {
     const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
     if (n > 0) {
       reader_.feed(buffer, static_cast<std::size_t>(n));
+      taken += static_cast<std::size_t>(n);
       continue;
     }
     if (n == 0) return Moved::kClosed;
@@ -236,6 +240,14 @@ RedisConnection::Moved RedisConnection::read_some() {
     error_ = std::strerror(errno);
     return Moved::kFailed;
   }
+  return Moved::kMore;
+}
+
+// What TLS has taken off the socket already makes no event.
+void RedisConnection::again() {
+  loop_.after(Nanos{0}, [weak = weak_from_this()] {
+    if (const std::shared_ptr<RedisConnection> self = weak.lock()) self->on_event(0);
+  });
 }
 
 // What came before the end is still an answer: Redis says why before it closes.
@@ -244,6 +256,9 @@ bool RedisConnection::read_all() {
   if (!take_replies()) return false;
   switch (moved) {
     case Moved::kBlocked:
+      return true;
+    case Moved::kMore:
+      if (session_) again();
       return true;
     case Moved::kClosed:
       down((answered_ ? "connection lost: closed" : "closed before the first answer") + first_answer_hint());
@@ -291,7 +306,8 @@ bool RedisConnection::write_all() {
         out_done_ += put;
         continue;
       }
-      if (step == TlsSession::Step::kWantWrite) wants_write_ = true;
+      wants_write_ = wants_write_ || step == TlsSession::Step::kWantWrite;
+      write_waits_ = step == TlsSession::Step::kWantRead;
       if (step == TlsSession::Step::kWantRead || step == TlsSession::Step::kWantWrite) return true;
       down(fmt::format("connection lost: {}", step == TlsSession::Step::kClosed ? "closed" : session_->error()));
       return false;

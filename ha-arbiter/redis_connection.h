@@ -45,7 +45,7 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
  private:
   enum class State { kClosed, kConnecting, kHandshake, kUp };
   // Where a step of reading or writing ended.
-  enum class Moved { kBlocked, kClosed, kFailed };
+  enum class Moved { kBlocked, kMore, kClosed, kFailed };
 
   RedisConnection(EventLoop& loop, std::shared_ptr<TlsContext> tls);
   void on_event(std::uint32_t bits);
@@ -60,6 +60,7 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   void down(std::string reason);  // by value: it may live in what is closed
   void arm_deadline();
   void watch();
+  void again();
 
   EventLoop& loop_;
   std::shared_ptr<TlsContext> tls_;
@@ -71,6 +72,7 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   int fd_ = -1;
   std::uint32_t watched_ = 0;
   bool wants_write_ = false;  // connecting, or TLS needs to write before it goes on
+  bool write_waits_ = false;  // TLS must read before it can write
   bool answered_ = false;     // has ever answered
   std::string out_;
   std::size_t out_done_ = 0;

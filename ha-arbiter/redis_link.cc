@@ -103,20 +103,23 @@ void RedisLink::resolve(const HostPort& where) {
 }
 
 void RedisLink::resolved(const Result<Resolver::Addresses>& addresses) {
-  if (!addresses) return fail(addresses.error());
+  if (!addresses) {
+    if (sentinel_) sentinel_->blame();
+    return fail(addresses.error());
+  }
   connect(addresses.value()[attempts_ % addresses.value().size()]);
 }
 
 void RedisLink::connect(const std::string& address) {
   phase_ = Phase::kOpening;
   connection_ = RedisConnection::make(loop_, tls_);
+  const auto failed = [this](const std::string& reason) {
+    if (sentinel_) sentinel_->blame();
+    fail(sentinel_ ? fmt::format("{}: {}", to_text(where_), reason) : reason);
+  };
   const Status opened = connection_->open(
-      {address, where_.port, where_.host}, settings_.timeout, [this] { set_up(); },
-      [this](const std::string& reason) {
-        if (sentinel_) sentinel_->blame();
-        fail(sentinel_ ? fmt::format("{}: {}", to_text(where_), reason) : reason);
-      });
-  if (!opened) fail(opened.message());
+      {address, where_.port, where_.host}, settings_.timeout, [this] { set_up(); }, failed);
+  if (!opened) failed(opened.message());
 }
 
 void RedisLink::set_up() {
@@ -142,7 +145,7 @@ void RedisLink::setup_command(const std::vector<std::string>& command) {
 }
 
 void RedisLink::setup_answered(const RedisReply& reply, bool is_role) {
-  if (reply.is_error()) return fail(reply.text);
+  if (reply.is_error()) return fail(without_arguments(reply.text));
   if (is_role && (!reply.is_list() || reply.list.empty() || reply.list[0].text != "master")) {
     sentinel_->blame();
     return fail(fmt::format("{} is not the master that a Sentinel takes it for", to_text(where_)));

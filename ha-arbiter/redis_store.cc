@@ -75,7 +75,7 @@ struct RedisStore::Impl {
   // The request under way.
   std::uint64_t number = 0;  // counts requests; answers to others are ignored
   bool busy = false;
-  BootTime started;
+  BootTime started, sent_at;
   const char* script = nullptr;
   Arguments arguments;  // after EVALSHA and its hash
   bool by_hash = false;
@@ -128,10 +128,14 @@ void RedisStore::Impl::link_up() {
   if (busy) send();
 }
 
-// A silent server loses its connection. One that is still being connected to keeps its chance.
+// A silent server loses its connection. One that is still being connected to, or has only just been, keeps its chance:
+// the next request gives it the whole time.
 void RedisStore::Impl::late() {
   const std::string what = fmt::format("no answer within {} ms", settings.timeout.count());
-  if (link.is_up()) return failed(what);
+  if (link.is_up()) {
+    const bool silent = BootClock::now() - sent_at >= settings.timeout / 2;
+    return silent ? failed(what) : give_up(what);
+  }
   give_up(fmt::format("{}: {}", what, link.doing()));
 }
 
@@ -151,6 +155,7 @@ void RedisStore::Impl::send() {
     args = {by_hash ? "EVALSHA" : "EVAL", by_hash ? hash->second : in_force(script, kScriptRules)};
   }
   args.insert(args.end(), arguments.begin(), arguments.end());
+  sent_at = BootClock::now();
   link.send(args, [this, id = number](const RedisReply& reply) { replied(id, reply); });
 }
 

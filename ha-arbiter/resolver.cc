@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -21,7 +24,9 @@ struct Resolver::Task {
   Task() = default;
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
-  ~Task() { close(event_fd); }
+  ~Task() {
+    if (event_fd >= 0) close(event_fd);
+  }
 
   void work(const Lookup& lookup, const std::string& host) {
     Result<Addresses> found = lookup(host);
@@ -67,8 +72,9 @@ Resolver::~Resolver() {
 void Resolver::resolve(const std::string& host, Done done) {
   if (is_numeric_address(host)) return done(Addresses{host});
   Name& name = names_[host];
-  if (!name.task) start(host, name);
+  const Status started = name.task ? Status::ok() : start(host, name);
   if (name.known.empty()) {
+    if (!started) return done(Result<Addresses>::failure(started.message()));
     name.waiting.push_back(std::move(done));
     return;
   }
@@ -76,10 +82,17 @@ void Resolver::resolve(const std::string& host, Done done) {
   done(known);
 }
 
-void Resolver::start(const std::string& host, Name& name) {
-  name.task = std::make_shared<Task>();
-  loop_.watch(name.task->event_fd, EPOLLIN, [this, host](std::uint32_t) { finished(host); });
-  std::thread([task = name.task, lookup = lookup_, host] { task->work(lookup, host); }).detach();
+Status Resolver::start(const std::string& host, Name& name) {
+  const auto task = std::make_shared<Task>();
+  if (task->event_fd < 0) return Status::error(fmt::format("cannot resolve {}: {}", host, std::strerror(errno)));
+  try {
+    std::thread([task, lookup = lookup_, host] { task->work(lookup, host); }).detach();
+  } catch (const std::system_error& e) {
+    return Status::error(fmt::format("cannot resolve {}: {}", host, e.what()));
+  }
+  name.task = task;
+  loop_.watch(task->event_fd, EPOLLIN, [this, host](std::uint32_t) { finished(host); });
+  return Status::ok();
 }
 
 void Resolver::finished(const std::string& host) {

@@ -30,7 +30,8 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // Calls done once: from within the call when the host is an address or known from before, else from the loop. No
+  // Calls done once: from within the call when the host is an address or known from before, or nothing can be looked
+  // up for want of threads or descriptors, else from the loop. No
   // call comes after the object's end.
   void resolve(const std::string& host, Done done);
 
@@ -41,7 +42,7 @@ class Resolver {
     std::shared_ptr<Task> task;
     std::vector<Done> waiting;
   };
-  void start(const std::string& host, Name& name);
+  Status start(const std::string& host, Name& name);
   void finished(const std::string& host);
 
   EventLoop& loop_;

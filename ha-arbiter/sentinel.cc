@@ -16,7 +16,11 @@ bool to_port(const std::string& text, std::uint16_t& out) {
 }  // namespace
 
 Sentinel::Sentinel(EventLoop& loop, Resolver& resolver, SentinelSettings settings, std::shared_ptr<TlsContext> tls)
-    : loop_(loop), resolver_(resolver), settings_(std::move(settings)), tls_(std::move(tls)) {}
+    : loop_(loop),
+      resolver_(resolver),
+      settings_(std::move(settings)),
+      tls_(std::move(tls)),
+      failures_(settings_.sentinels.size()) {}
 
 Sentinel::~Sentinel() { stop(); }
 
@@ -60,7 +64,8 @@ void Sentinel::ask() {
 void Sentinel::resolved(const Result<Resolver::Addresses>& addresses) {
   if (!addresses) return next(addresses.error());
   connection_ = RedisConnection::make(loop_, tls_);
-  const RedisTarget target{addresses.value().front(), current().port, current().host};
+  const Resolver::Addresses& all = addresses.value();
+  const RedisTarget target{all[failures_[at_] % all.size()], current().port, current().host};
   const Status opened = connection_->open(
       target, settings_.timeout, [this] { query(); }, [this](const std::string& reason) { next(reason); });
   if (!opened) next(opened.message());
@@ -72,7 +77,7 @@ void Sentinel::query() {
     if (!settings_.user.empty()) auth.push_back(settings_.user);
     auth.push_back(settings_.password);
     connection_->send(auth, [this](const RedisReply& reply) {
-      if (reply.is_error()) next(reply.text);
+      if (reply.is_error()) next(without_arguments(reply.text));
     });
   }
   connection_->send({"SENTINEL", "get-master-addr-by-name", settings_.master},
@@ -95,6 +100,7 @@ void Sentinel::answered(const RedisReply& reply) {
 void Sentinel::next(const std::string& reason) {
   stop();
   reasons_ += fmt::format("{}{}: {}", reasons_.empty() ? "" : "; ", to_text(current()), reason);
+  ++failures_[at_];
   blame();
   if (asked_ < settings_.sentinels.size()) return ask();
   finish(Result<HostPort>::failure("no Sentinel names the master: " + reasons_));

@@ -55,6 +55,7 @@ class Sentinel {
   EventLoop::TimerId timer_ = 0;
   std::size_t at_ = 0;
   std::size_t asked_ = 0;
+  std::vector<std::size_t> failures_;  // of each: takes turns among its addresses
   std::string reasons_;
   Done done_;
 };

@@ -178,3 +178,42 @@ TEST_CASE("Sentinels and servers with passwords of their own") {
   settings.address.password.clear();
   CHECK(has(Client(settings).tick_until_failure("NOAUTH"), "redis-password"));
 }
+
+namespace {
+
+std::string naming(const std::string& host, std::uint16_t port) {
+  const std::string number = std::to_string(port);
+  return "*2\r\n$" + std::to_string(host.size()) + "\r\n" + host + "\r\n$" + std::to_string(number.size()) + "\r\n" +
+         number + "\r\n";
+}
+
+}  // namespace
+
+TEST_CASE("a Sentinel that listens on one of its name's addresses only is found") {
+  if (!have_redis()) return;
+  const std::uint16_t port = free_port();
+  RedisServer master(on_port(port));
+  RedisSettings settings = by_sentinels({1});
+  Client a(settings);
+  Answering sentinel(a.loop, naming("127.0.0.1", port));
+  settings.address.sentinels = {{"sentinel.test", sentinel.port}};
+  settings.lookup = [](const std::string&) {
+    return Result<Resolver::Addresses>(Resolver::Addresses{"127.0.0.9", "127.0.0.1"});
+  };
+  a.store = std::make_unique<RedisStore>(a.loop, settings);
+  // ROLE is answered by the real master; the Sentinel is asked again until its second address has its turn.
+  CHECK(a.tick_until_ok({"x", 0}, 30));
+}
+
+TEST_CASE("a Sentinel that names a master which cannot be found is not asked first again") {
+  if (!have_redis()) return;
+  const std::uint16_t port = free_port();
+  RedisServer master(on_port(port));
+  RedisSettings settings = by_sentinels({1});
+  Client a(settings);
+  Answering lost(a.loop, naming("no-such-host.test", port)), right(a.loop, naming("127.0.0.1", port));
+  settings.address.sentinels = {{"127.0.0.1", lost.port}, {"127.0.0.1", right.port}};
+  settings.lookup = [](const std::string&) { return Result<Resolver::Addresses>::failure("no such host"); };
+  a.store = std::make_unique<RedisStore>(a.loop, settings);
+  CHECK(a.tick_until_ok({"x", 0}, 30));
+}

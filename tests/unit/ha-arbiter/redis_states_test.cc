@@ -194,3 +194,12 @@ TEST_CASE("a server that is no Redis, and one that hangs up") {
   a.loop.unwatch(listener);
   close(listener);
 }
+
+TEST_CASE("a server that does not know AUTH answers with its arguments: the password stands in no message") {
+  if (!have_redis()) return;
+  RedisServer server({"--rename-command", "AUTH", ""});
+  Client a(settings_for(with_login(at_socket(server), "", "geheim")));
+  const std::string error = a.tick_until_failure("unknown command");
+  CHECK(has(error, "unknown command"));
+  CHECK(!has(error, "geheim"));
+}
