@@ -22,7 +22,8 @@ end
 -- Also by who only looks: a server that does not take writes is none to believe.
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - 86400000))
 local nodes = {}
-for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, 1023)) do
+-- Those that were heard last: names that nobody uses any more must not push out living nodes.
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], -1024, -1)) do
   nodes[#nodes + 1] = id
   nodes[#nodes + 1] = redis.call('GET', ARGV[4] .. id) or ''
 end

@@ -66,6 +66,22 @@ TEST_CASE("ticks and claims in a real Redis") {
   CHECK(value_of(b.tick().value(), "a-1").empty());
 }
 
+TEST_CASE("names of nodes that are gone, however many, do not push out a living one") {
+  if (!have_redis()) return;
+  RedisServer server;
+  Client a(settings_for(at_socket(server), "a")), b(settings_for(at_socket(server), "b"));
+  REQUIRE(a.tick({"blob a", 0}));
+  const std::string script =
+      "eval \"local t = redis.call('TIME') for i = 1, 1100 do "
+      "redis.call('ZADD', KEYS[1], t[1] * 1000 - 60000, 'gone' .. i) end\" 1 'bmpha:{c-1}:nodes'";
+  server.cli(script);
+  REQUIRE(server.cli("zcard 'bmpha:{c-1}:nodes'").starts_with("1101"));
+  const auto seen = b.tick({"blob b", 0});
+  REQUIRE(seen);
+  CHECK(value_of(seen.value(), "a").ends_with(" blob a"));
+  CHECK(value_of(seen.value(), "b").ends_with(" blob b"));
+}
+
 TEST_CASE("a request that comes late is not written") {
   if (!have_redis()) return;
   RedisServer server;
