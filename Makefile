@@ -50,7 +50,7 @@ ifneq ($(filter-out $(NO_BUILD_GOALS),$(or $(MAKECMDGOALS),all)),)
 MISSING := $(shell for p in $(PKGS_all); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
 ifneq ($(strip $(MISSING)),)
 # The targets that install what they need first run scripts/install-deps and then call make again.
-ifeq ($(filter demo test mutants matrix routers up bench lint,$(MAKECMDGOALS)),)
+ifeq ($(filter demo test test-long mutants matrix routers explore up bench lint,$(MAKECMDGOALS)),)
 $(error missing development packages: $(MISSING); run scripts/install-deps)
 endif
 endif
@@ -144,8 +144,8 @@ $(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OU
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_program,$(f))))
 
-.PHONY: all programs unit check check-programs test mutants matrix routers explore demo up down bench lint asan format fuzz-programs clean help \
-  install-deps install $(TOOLS)
+.PHONY: all programs unit check check-programs test test-long mutants matrix routers explore demo up down bench lint asan format fuzz-programs clean \
+  help install-deps install $(TOOLS)
 all: $(TOOLS_PRESENT)
 programs: all $(TEST_TOOLS:%=$(OUT)/bin/%) $(OUT)/lib/wall_clock.so
 fuzz-programs: $(FUZZERS:%=$(OUT)/bin/%)
@@ -157,7 +157,7 @@ unit: $(OUT)/bin/unit  ## unit tests only
 check: check-programs  ## unit tests and fuzz corpus replay, no servers
 	scripts/test-offline $(OUT)
 
-test:  ## everything; the last line is "N passed, N failed"
+test:  ## everything but the long tests; the last line is "N passed, N failed"
 	@scripts/install-deps
 	@scripts/test
 
@@ -169,7 +169,12 @@ routers:  ## every test with real routers, FRR and GoBGP, the long ones too
 	@scripts/install-deps
 	@scripts/routers
 
+test-long:  ## the long tests that are no row of the matrix and need no real router: operators, Redis, clusters, versions
+	@scripts/install-deps
+	@scripts/test-long
+
 explore:  ## arbiter, gate and fence in all orders of events, half an hour; any violation is told with its way
+	@scripts/install-deps
 	@$(MAKE) --no-print-directory $(OUT)/bin/explore $(OUT)/bin/simulate
 	@$(OUT)/bin/explore --trace --window 3 --late 0
 	@$(OUT)/bin/explore --trace --only tight --window 2 --max 5000
@@ -204,7 +209,8 @@ asan:  ## unit tests and corpus replay under address and undefined sanitizers
 
 ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS),$(t)/*.cc $(t)/*.h) \
   tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/tools/*.cc tests/preload/*.cc \
-  tests/explore/*.cc tests/explore/*.h tests/simulate/*.cc tests/simulate/*.h))
+  tests/explore/*.cc tests/explore/*.h tests/simulate/*.cc tests/simulate/*.h \
+  tests/compat/*/*/*.cc tests/compat/*/*/*.h))
 LINT_SOURCES := $(filter %.cc,$(filter common/% $(TOOLS:%=%/%),$(ALL_SOURCES)))
 lint:  ## clang-format and clang-tidy; warnings are errors
 	@scripts/install-deps

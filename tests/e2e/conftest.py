@@ -94,7 +94,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "scenario: runs in a lane; takes the argument `lab` alone")
     config.addinivalue_line("markers", "loss: judges loss, so it needs a real broker")
     config.addinivalue_line("markers", "once: so long that one seed must do")
-    config.addinivalue_line("markers", "long: takes its time; for `make matrix` and `make routers`, not for `make test`")
+    config.addinivalue_line("markers", "long: takes its time; for `make matrix`, `make routers` and `make test-long`, not for `make test`")
 
 
 def pytest_generate_tests(metafunc):
