@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -81,6 +82,7 @@ struct RedisServer {
     argv.push_back(nullptr);
     pid = fork();
     if (pid == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test run that is killed leaves no server behind
       const int null = open("/dev/null", O_RDWR);
       dup2(null, 1);
       dup2(null, 2);

@@ -1,11 +1,14 @@
 #include "support.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <set>
 
@@ -356,6 +359,7 @@ std::string Server::start() {
   char name[] = "/tmp/bmpha-pg-XXXXXX";
   if (mkdtemp(name) == nullptr) return "cannot make a directory below /tmp";
   directory_ = name;
+  keep();
   const bool root = geteuid() == 0;
   if (root) shell(fmt::format("chown postgres {0} && chmod 755 {0}", directory_));
   const std::string as = root ? "cd / && runuser -u postgres -- " : "";
@@ -371,11 +375,33 @@ std::string Server::start() {
   return {};
 }
 
+// The server is a daemon; a test run that is killed would leave it behind for ever.
+void Server::keep() {
+  const std::string as = geteuid() == 0 ? "runuser -u postgres -- " : "";
+  const std::string end =
+      fmt::format("cd /; {}{}/pg_ctl -D {}/data -m immediate stop; rm -rf '{}'", as, kBin, directory_, directory_);
+  int pipe[2];
+  REQUIRE(pipe2(pipe, O_CLOEXEC) == 0);
+  keeper_ = fork();
+  if (keeper_ == 0) {
+    setsid();  // what ends the tests by their process group does not end this
+    const int null = open("/dev/null", O_RDWR);
+    for (const int fd : {0, 1, 2}) dup2(null, fd);
+    close(pipe[1]);
+    char byte = 0;
+    while (read(pipe[0], &byte, 1) < 0 && errno == EINTR) {
+    }
+    execl("/bin/sh", "sh", "-c", end.c_str(), nullptr);
+    _exit(127);
+  }
+  close(pipe[0]);
+  alive_ = pipe[1];
+}
+
 Server::~Server() {
-  if (directory_.empty()) return;
-  const std::string as = geteuid() == 0 ? "cd / && runuser -u postgres -- " : "";
-  shell(fmt::format("{}{}/pg_ctl -D {}/data -m immediate stop >/dev/null 2>&1", as, kBin, directory_));
-  shell(fmt::format("rm -rf '{}'", directory_));
+  if (keeper_ <= 0) return;
+  close(alive_);
+  waitpid(keeper_, nullptr, 0);
 }
 
 std::string Server::conninfo(const std::string& database) const {

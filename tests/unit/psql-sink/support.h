@@ -107,8 +107,11 @@ class Server {
   Server() = default;
   std::string start();  // why it does not run, empty when it does
   std::string conninfo(const std::string& database) const;
+  void keep();  // from now on the server ends with this process, however that ends
   std::string directory_;
   int databases_ = 0;
+  int alive_ = -1;  // closed when this process is gone
+  pid_t keeper_ = -1;
 };
 
 // First line of a test case that wants `server`.
