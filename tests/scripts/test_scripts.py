@@ -154,6 +154,13 @@ while True:  # no sigwait(): as long as it waits, signals do not show as blocked
     return process, log
 
 
+def wait_for_text(path, text):
+    """Until the file has it, or for ten seconds: the caller says what is wrong then."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and not (path.exists() and text in path.read_text()):
+        time.sleep(0.02)
+
+
 def test_bmp_ha_sends_the_four_signals_to_the_arbiter_of_the_chosen_node(directory):
     process, log = fake_arbiter(directory)
     try:
@@ -161,9 +168,9 @@ def test_bmp_ha_sends_the_four_signals_to_the_arbiter_of_the_chosen_node(directo
             (directory / name).mkdir()
             (directory / name / "ha-arbiter.toml").write_text(f'node-name = "{name}"\n')
         (directory / "B" / "ha-arbiter.pid").write_text(f"{process.pid}\n")
-        for command in ("switch", "force-active", "force-standby", "auto"):
+        for number, command in enumerate(("switch", "force-active", "force-standby", "auto"), 34):
             run("bmp-ha", "--run-dir", directory, "--node", "B", command)
-            time.sleep(0.1)
+            wait_for_text(log, str(number))
         assert log.read_text().split() == ["34", "35", "36", "37"]
         assert "choose one with --node" in run("bmp-ha", "--run-dir", directory, "switch", code=100)
         assert "does not run" in run("bmp-ha", "--run-dir", directory, "--node", "A", "switch", code=111)
@@ -211,7 +218,7 @@ autorestart=false
             time.sleep(0.1)
         assert done.returncode == 0, done.stderr
         assert "node N" in done.stdout
-        time.sleep(0.3)
+        wait_for_text(log, "36")
         assert log.read_text() == "36"
     finally:
         supervisor.terminate()
@@ -233,7 +240,7 @@ open({str(log)!r}, "w").write(str(int(signal.sigwait(range(34, 38)))))
         while not (directory / "ready").exists():
             time.sleep(0.02)
         run("bmp-ha", "--pid", process.pid, "switch")
-        assert process.wait(5) == 0, "the signal has ended it"
+        assert process.wait(30) == 0, "the signal has ended it"
         assert log.read_text() == "34"
     finally:
         process.kill()
