@@ -108,10 +108,6 @@ def initiation(name, description="bmp-ha test router"):
     return bmp(4, tlv(1, description) + tlv(2, name))
 
 
-def termination(reason=1):
-    return bmp(5, tlv(1, struct.pack("!H", reason)))
-
-
 @functools.cache
 def sixteen(address):
     packed = ipaddress.ip_address(address).packed
