@@ -81,6 +81,13 @@ def test_balance_then_drain_then_auto(lab):
     assert set(s.owners_now().values()) == {"B"}
     bmp_ha(s, "drain", "B", "--timeout", 20)
     s.wait_owner("A")
+    # Of the whole node, by its control socket; all routers at a rate.
+    assert "told to" in bmp_ha(s, "auto", nodes=["B"])
+    wait_for("B is automatic again", 5, lambda: status(s, ["B"])["nodes"]["B"]["mode"] == "auto")
+    bmp_ha(s, "switch", nodes=["A"])
+    s.wait_owner("B")
+    assert f"{len(owners) + 1} done" in bmp_ha(s, "switch", "all", "--rate", "6000/min", nodes=["B"])
+    s.wait_owner("A")
 
 
 @pytest.mark.loss
