@@ -38,7 +38,7 @@ endif
 OUT := build/$(BUILD)
 
 # Libraries, once per program.
-PKGS_common := libzmq cppzmq spdlog fmt
+PKGS_common := libzmq cppzmq spdlog fmt prometheus-cpp-pull prometheus-cpp-core
 PKGS_bmp-recv := $(PKGS_common) libxxhash libcrypto
 PKGS_ha-arbiter := $(PKGS_common) hiredis libssl libcrypto
 PKGS_kafka-gate := $(PKGS_common) rdkafka

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "bmp-recv/bmp_parser.h"
+#include "bmp-recv/metrics.h"
 #include "bmp-recv/state_dump.h"
 #include "common/log.h"
 #include "common/rules.h"
@@ -89,6 +90,7 @@ Status Server::start() {
   link_ = std::make_unique<GateLink>(loop_, zmq_, ring_, shared_.counters, recv_inc_,
                                      [this](const RecordRing::Applied& a) { on_link(a); });
   if (Status s = link_->bind(config_.gate_socket); !s) return s;
+  if (Status s = metrics_.listen(config_.metrics_listen); !s) return s;
   publisher_ = std::make_unique<Publisher>(loop_, zmq_);
   if (Status s = publisher_->bind(config_.publish_socket); !s) return s;
   for (const ListenAddress& address : config_.listen_addresses()) {
@@ -105,6 +107,8 @@ Status Server::start() {
   }
   begin_collector(BootClock::now());
   loop_.every(kTick, [this] { tick(); });
+  publish_metrics();
+  if (metrics_.is_on()) loop_.every(kMetricsInterval, [this] { publish_metrics(); });
   return Status::ok();
 }
 
@@ -592,7 +596,7 @@ void Server::finish_if_released(BootTime now) {
   loop_.stop();
 }
 
-std::string Server::dump() const {
+StateView Server::state() const {
   StateView view{config_, shared_.counters, ring_, recv_inc_, link_->gate_inc(), publisher_->wanted(), {}};
   for (const auto& c : connections_) {
     StateView::Session s;
@@ -617,7 +621,13 @@ std::string Server::dump() const {
     }
     view.sessions.push_back(std::move(s));
   }
-  return state_json(view);
+  return view;
+}
+
+std::string Server::dump() const { return state_json(state()); }
+
+void Server::publish_metrics() {
+  if (metrics_.is_on()) metrics_.publish(metrics_page(state()));
 }
 
 }  // namespace bmpha::recv

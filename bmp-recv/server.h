@@ -17,6 +17,8 @@
 #include "bmp-recv/publisher.h"
 #include "bmp-recv/record_ring.h"
 #include "bmp-recv/session_decoder.h"
+#include "bmp-recv/state_dump.h"
+#include "common/metrics.h"
 #include "common/outage.h"
 #include "common/zmq_socket.h"
 
@@ -48,6 +50,8 @@ class Server {
   class Emitter;
   enum class Phase : std::uint8_t { kHandshake, kWaiting, kUp };
 
+  StateView state() const;
+  void publish_metrics();
   // False: no descriptors or memory for a connection that waits; the tick tries again.
   bool accept_waiting(Listener& listener);
   void accept_again(BootTime now);
@@ -99,6 +103,7 @@ class Server {
   RecordRing ring_;
   std::unique_ptr<GateLink> link_;
   std::unique_ptr<Publisher> publisher_;
+  MetricsServer metrics_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> dropped_;  // freed between callbacks

@@ -89,6 +89,8 @@ Json ring_json(const RecordRing& ring) {
 
 }  // namespace
 
+const char* message_type_name(std::size_t type) { return kTypeNames[type]; }
+
 std::string state_json(const StateView& state) {
   Json sessions = Json::array();
   for (const StateView::Session& s : state.sessions) sessions.push_back(session_json(s));

@@ -30,6 +30,8 @@ struct StateView {
   bool subscribers = false;
   std::vector<Session> sessions;
 };
+// The key of the dump, and the label of the metric.
+const char* message_type_name(std::size_t type);
 std::string state_json(const StateView& state);
 
 }  // namespace bmpha::recv

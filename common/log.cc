@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <memory>
@@ -33,6 +34,7 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 // dropped and counted. The process never waits for its log while it has work to do.
 class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
+  std::uint64_t all_dropped() const { return all_dropped_.load(std::memory_order_relaxed); }
   // What is said last matters most: from now on lines may wait for room, all together for that long.
   void be_patient(Millis most) {
     const std::lock_guard lock(mutex_);
@@ -46,11 +48,12 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
  protected:
   void sink_it_(const spdlog::details::log_msg& msg) override {
     name_.assign(msg.logger_name.data(), msg.logger_name.size());
-    if ((dropped_ > 0 && !put_dropped(msg.time, msg.logger_name)) || !put(msg)) ++dropped_;
+    if ((dropped_ > 0 && !put_dropped(msg.time, msg.logger_name)) || !put(msg)) drop();
   }
   void flush_() override {}
 
  private:
+<<<<<<< HEAD
   bool put_dropped(spdlog::log_clock::time_point time, spdlog::string_view_t name) {
     const std::string text = fmt::format("event=\"log lines dropped\" count={}", dropped_);
     if (!put(spdlog::details::log_msg(time, {}, name, spdlog::level::warn, text))) return false;
@@ -58,6 +61,12 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
     return true;
   }
 
+=======
+  void drop() {
+    ++dropped_;
+    all_dropped_.fetch_add(1, std::memory_order_relaxed);
+  }
+>>>>>>> b989e77 (Metrics for Prometheus: an endpoint in each tool, alarms among them)
   bool put(const spdlog::details::log_msg& msg) {
     spdlog::memory_buf_t line;
     if (cut_) line.push_back('\n');  // what is left of the line before it must not stand in front of this one
@@ -85,6 +94,7 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
     return n;
   }
 
+<<<<<<< HEAD
   int patience_ms() const {
     if (!patient_until_) return 0;
     const auto left = std::chrono::ceil<Millis>(*patient_until_ - BootClock::now()).count();
@@ -92,6 +102,10 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   std::uint64_t dropped_ = 0;
+=======
+  std::uint64_t dropped_ = 0;  // not told yet
+  std::atomic<std::uint64_t> all_dropped_{0};
+>>>>>>> b989e77 (Metrics for Prometheus: an endpoint in each tool, alarms among them)
   bool cut_ = false;
   std::optional<BootTime> patient_until_;
   std::string name_;  // of the logger
@@ -145,6 +159,12 @@ void append_quoted(std::string& out, std::string_view value) {
     }
   }
   out += '"';
+}
+
+std::uint64_t log_lines_dropped() {
+  const auto& sinks = spdlog::default_logger_raw()->sinks();
+  const auto* ours = sinks.empty() ? nullptr : dynamic_cast<const StderrSink*>(sinks.front().get());
+  return ours != nullptr ? ours->all_dropped() : 0;
 }
 
 }  // namespace bmpha

@@ -26,6 +26,7 @@ struct Config {
   std::string roles_socket = "ipc:///run/bmp-ha/roles.sock";
   std::string control_socket = "ipc:///run/bmp-ha/control.sock";
   std::string state_file = "/var/lib/bmp-ha/ha-arbiter.state";
+  std::string metrics_listen;
   std::string dump_file;
   std::string grain = "router";
   std::string trim = "evidence";

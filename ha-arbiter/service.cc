@@ -12,6 +12,7 @@
 #include "common/program.h"
 #include "ha-arbiter/control.h"
 #include "ha-arbiter/memory_store.h"
+#include "ha-arbiter/metrics.h"
 #include "ha-arbiter/node_blob.h"
 #include "ha-arbiter/redis_store.h"
 
@@ -100,6 +101,7 @@ Status Service::start() {
   else
     store_ = std::make_unique<RedisStore>(loop_, redis_settings(config_));
   if (config_.standalone) facts_.redis = "standalone";
+  if (Status s = metrics_.listen(config_.metrics_listen); !s) return s;
   if (Status s = roles_socket_.bind(config_.roles_socket); !s) return s;
   if (Status s = status_socket_.connect(config_.status_socket); !s) return s;
   if (Status s = status_socket_.subscribe(); !s) return s;
@@ -112,6 +114,8 @@ Status Service::start() {
   loop_.on_signals(service_signals(), [this](int signo) { on_signal(signo); });
   loop_.every(config_.tick, [this] { on_tick(); });
   loop_.after(Millis{0}, [this] { look(); });
+  publish_metrics();
+  if (metrics_.is_on()) loop_.every(kMetricsInterval, [this] { publish_metrics(); });
   return Status::ok();
 }
 
@@ -437,6 +441,11 @@ void Service::reload() {
 void Service::dump() {
   const Status s = write_dump(config_.dump_file, state_json(*decider_, config_, facts_, alarms_, BootClock::now()));
   if (!s) log_error("state not written", kv("reason", s.message()));
+}
+
+void Service::publish_metrics() {
+  if (metrics_.is_on())
+    metrics_.publish(metrics_page(*decider_, facts_, !redis_outage_.lasts(), alarms_, BootClock::now()));
 }
 
 // Hands over first: the others see `leaving` and take the routers.

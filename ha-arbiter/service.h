@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/event_loop.h"
+#include "common/metrics.h"
 #include "common/outage.h"
 #include "common/zmq_socket.h"
 #include "ha-arbiter/alarm_watch.h"
@@ -64,6 +65,7 @@ class Service {
   void finish_when_idle();
   void reload();
   void dump();
+  void publish_metrics();
   std::int64_t made_ms(BootTime now) const;
 
   const Config& config_;
@@ -96,6 +98,7 @@ class Service {
   bool finishing_ = false;
   int exit_code_ = 0;
   DumpFacts facts_;
+  MetricsServer metrics_;
 };
 
 }  // namespace bmpha::arbiter

@@ -11,12 +11,14 @@
 #include "common/dump_file.h"
 #include "common/event_loop.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/options.h"
 #include "common/outage.h"
 #include "common/zmq_socket.h"
 #include "kafka-gate/gate.h"
 #include "kafka-gate/kafka_health.h"
 #include "kafka-gate/kafka_producer.h"
+#include "kafka-gate/metrics.h"
 #include "kafka-gate/state_dump.h"
 #include "kafka-gate/topic_watch.h"
 
@@ -96,7 +98,9 @@ class Service {
   void log_note(const Note& note);
   void log_folded(BootTime now);
   void on_signal(int signo);
+  DumpFacts facts() const;
   void dump();
+  void publish_metrics();
   void stop(int code);
   bool may_produce() const { return topic_ok_ && !stopping_ && !replace_at_ && producer_; }
 
@@ -133,6 +137,8 @@ class Service {
   std::uint64_t producers_ = 1;
   std::uint64_t malformed_ = 0;
   bool node_warned_ = false;
+  CounterTotals totals_;
+  MetricsServer metrics_;
 };
 
 Gate::Settings gate_settings(const Config& c, std::uint64_t gate_inc) {
@@ -157,6 +163,7 @@ Service::~Service() {
 }
 
 Status Service::start() {
+  if (Status s = metrics_.listen(config_.metrics_listen); !s) return s;
   if (Status s = status_.bind(config_.status_socket); !s) return s;
   if (Status s = roles_.subscribe(); !s) return s;
   if (Status s = roles_.connect(config_.roles_socket); !s) return s;
@@ -187,6 +194,8 @@ Status Service::start() {
   });
   loop_.every(kTick, [this] { tick(); });
   loop_.every(kStatusInterval, [this] { publish(BootClock::now()); });
+  publish_metrics();
+  if (metrics_.is_on()) loop_.every(kMetricsInterval, [this] { publish_metrics(); });
   say_hello();
   return Status::ok();
 }
@@ -477,17 +486,28 @@ void Service::on_signal(int signo) {
   }
 }
 
+DumpFacts Service::facts() const {
+  DumpFacts f;
+  f.node = config_.node;
+  f.kafka_ok = kafka_ok_;
+  f.producing = may_produce();
+  f.outstanding = producer_->outstanding();
+  f.outstanding_bytes = producer_->outstanding_bytes();
+  f.producers = producers_;
+  f.malformed = malformed_;
+  return f;
+}
+
+void Service::publish_metrics() {
+  if (!metrics_.is_on()) return;
+  const BootTime now = BootClock::now();
+  totals_.update(gate_.routers());
+  metrics_.publish(metrics_page(gate_, gate_.status(now, kafka_ok_), facts(), totals_.sum(), now));
+}
+
 void Service::dump() {
   const BootTime now = BootClock::now();
-  DumpFacts facts;
-  facts.node = config_.node;
-  facts.kafka_ok = kafka_ok_;
-  facts.producing = may_produce();
-  facts.outstanding = producer_->outstanding();
-  facts.outstanding_bytes = producer_->outstanding_bytes();
-  facts.producers = producers_;
-  facts.malformed = malformed_;
-  const std::string json = state_json(gate_, gate_.status(now, kafka_ok_), facts, now);
+  const std::string json = state_json(gate_, gate_.status(now, kafka_ok_), facts(), now);
   if (Status s = write_dump(config_.dump_file, json); !s) log_error("state not written", kv("reason", s.message()));
 }
 

@@ -25,6 +25,7 @@ struct Config {
   Millis retain = kDefaultRetain;
   Millis kafka_bad{5000};
   Millis kafka_good{10000};
+  std::string metrics_listen;
   std::string dump_file;
   // --create-topics
   bool create_topics = false;

@@ -3,10 +3,12 @@
 
 #include "common/dump_file.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/node_name.h"
 #include "common/options.h"
 #include "common/program.h"
 #include "common/value_checks.h"
+#include "psql-sink/metrics.h"
 #include "psql-sink/migrations.h"
 #include "psql-sink/sink.h"
 #include "psql-sink/startup.h"
@@ -54,6 +56,8 @@ void declare(Options& o, Settings& s) {
   o.text("retention", &s.retention, "history is kept so long, 0: for ever", check_retention);
   o.duration("sweep-interval", &s.sink.writer.sweep_interval, "pause between deletions of dead rows", Millis{1000});
   o.text("node-name", &s.node_name, "name of this sink in its log lines", check_node_name);
+  o.text("metrics-listen", &s.sink.metrics_listen,
+         "ADDRESS:PORT for Prometheus to read metrics from over HTTP; empty: none", check_metrics_listen);
   o.text("dump-file", &s.sink.dump_file, "where USR1 writes the state as JSON; empty: standard output");
   o.flag("migrate", &s.migrate, "bring the database's schema up to date and exit");
   o.reloadable({"retention"});
@@ -82,18 +86,25 @@ int run(int argc, const char* const* argv) {
   const auto reload = [&] {
     if (log_reload(o.reload())) parse_retention(s.retention, config.maintenance.retention_days);
   };
+  MetricsServer metrics;
+  if (const Status listening = s.migrate ? Status::ok() : metrics.listen(config.metrics_listen); !listening) {
+    log_error("cannot start", kv("reason", listening.message()));
+    return kExitEnvironment;
+  }
+  SinkStatus starting;
+  starting.group = config.writer.group;
+  starting.waiting_for = "servers";
+  metrics.publish(metrics_page(starting));
   StartupHooks hooks;
   hooks.wait = !s.migrate;
   hooks.hangup = reload;
   hooks.dump = [&](const std::string& waiting_for) {
-    SinkStatus status;
-    status.group = config.writer.group;
-    status.waiting_for = waiting_for;
-    if (const Status w = write_dump(config.dump_file, to_json(status)); !w)
+    starting.waiting_for = waiting_for;
+    if (const Status w = write_dump(config.dump_file, to_json(starting)); !w)
       log_error("state not written", kv("reason", w.message()));
   };
   if (const auto code = prepare(config, s.migrate, hooks)) return *code;
-  Sink sink(config);
+  Sink sink(config, metrics);
   return sink.run([&](Sink& running) {
     reload();
     running.set_retention(config.maintenance.retention_days);

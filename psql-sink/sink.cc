@@ -12,6 +12,7 @@
 #include "common/dump_file.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "psql-sink/metrics.h"
 
 namespace bmpha::sink {
 namespace {
@@ -29,7 +30,8 @@ constexpr std::uint32_t kJumpsForHole = 3;
 
 }  // namespace
 
-Sink::Sink(SinkConfig config) : config_(std::move(config)), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+Sink::Sink(SinkConfig config, MetricsServer& metrics)
+    : config_(std::move(config)), metrics_(metrics), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (wake_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
   const auto watermarks = [this](const Partition& p) { return consumer_.watermarks(p, Millis{3000}); };
   const auto notify = [this] {
@@ -69,6 +71,8 @@ int Sink::run(const std::function<void(Sink&)>& on_hangup) {
       nudge(partition, slot);
     }
   });
+  publish_metrics();
+  if (metrics_.is_on()) loop_.every(kMetricsInterval, [this] { publish_metrics(); });
   loop_.on_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1}, [this, &on_hangup](int signo) {
     if (signo == SIGUSR1) return dump();
     if (signo == SIGHUP) return on_hangup(*this);
@@ -256,7 +260,7 @@ void Sink::balance(const Partition& partition, Slot& slot) {
   }
 }
 
-void Sink::dump() {
+SinkStatus Sink::status() const {
   SinkStatus s;
   s.group = config_.writer.group;
   s.kafka_ok = !kafka_outage_.lasts();
@@ -269,7 +273,15 @@ void Sink::dump() {
         {partition, slot.writer, slot.committed, consumer_.known_end(partition), q.records, q.bytes, slot.paused});
   }
   for (const auto& writer : writers_) s.writers.push_back(writer->stats());
-  if (const Status w = write_dump(config_.dump_file, to_json(s)); !w)
+  return s;
+}
+
+void Sink::publish_metrics() {
+  if (metrics_.is_on()) metrics_.publish(metrics_page(status()));
+}
+
+void Sink::dump() {
+  if (const Status w = write_dump(config_.dump_file, to_json(status())); !w)
     log_error("state not written", kv("reason", w.message()));
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/backoff.h"
 #include "common/event_loop.h"
+#include "common/metrics.h"
 #include "common/outage.h"
 #include "psql-sink/kafka_consumer.h"
 #include "psql-sink/maintenance.h"
@@ -27,12 +28,14 @@ struct SinkConfig {
   MaintenanceConfig maintenance;
   std::uint64_t queue_bytes = 256ULL * 1024 * 1024;
   std::uint64_t queue_records = 500000;
+  std::string metrics_listen;
   std::string dump_file;
 };
 
 class Sink {
  public:
-  explicit Sink(SinkConfig config);
+  // What `metrics` shows is renewed once a second; it must outlive the object.
+  Sink(SinkConfig config, MetricsServer& metrics);
   ~Sink();
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
@@ -68,10 +71,13 @@ class Sink {
   void balance(const Partition& partition, Slot& slot);
   void nudge(const Partition& partition, Slot& slot);
   void seek(const Partition& partition, Slot& slot);
+  SinkStatus status() const;
   void dump();
+  void publish_metrics();
   int shut_down();
 
   const SinkConfig config_;
+  MetricsServer& metrics_;
   EventLoop loop_;
   KafkaConsumer consumer_;
   OnceLog once_;

@@ -28,16 +28,10 @@ Json partition(const PartitionStatus& p) {
 
 }  // namespace
 
-std::string to_json(const SinkStatus& s) {
+WriterStats sum_of(const std::vector<WriterStats>& writers) {
   WriterStats sum;
-  Json partitions = Json::array();
-  std::int64_t lag = 0;
-  for (const PartitionStatus& p : s.partitions) {
-    partitions.push_back(partition(p));
-    lag += std::max<std::int64_t>(p.log_end - std::max<std::int64_t>(p.next_offset, 0), 0);
-  }
-  bool connected = !s.writers.empty();
-  for (const WriterStats& w : s.writers) {
+  sum.connected = !writers.empty();
+  for (const WriterStats& w : writers) {
     const BatchCounts& c = w.counts;
     sum.counts.records += c.records;
     sum.counts.rows += c.rows;
@@ -59,14 +53,25 @@ std::string to_json(const SinkStatus& s) {
     sum.fence_alarm = sum.fence_alarm || w.fence_alarm;
     sum.commit_latency.merge(w.commit_latency);
     sum.batch_time.merge(w.batch_time);
-    connected = connected && w.connected;
+    sum.connected = sum.connected && w.connected;
   }
+  return sum;
+}
+
+std::string to_json(const SinkStatus& s) {
+  Json partitions = Json::array();
+  std::int64_t lag = 0;
+  for (const PartitionStatus& p : s.partitions) {
+    partitions.push_back(partition(p));
+    lag += std::max<std::int64_t>(p.log_end - std::max<std::int64_t>(p.next_offset, 0), 0);
+  }
+  const WriterStats sum = sum_of(s.writers);
   const Json out = {{"tool", "psql-sink"},
                     {"version", version()},
                     {"group", s.group},
                     {"waiting_for", s.waiting_for},
                     {"kafka_ok", s.kafka_ok},
-                    {"database_connected", connected},
+                    {"database_connected", sum.connected},
                     {"fence_alarm", sum.fence_alarm},
                     {"lag", lag},
                     {"records", sum.counts.records},

@@ -27,6 +27,8 @@ struct SinkStatus {
   std::vector<WriterStats> writers;
 };
 
+// All writers as one; connected when all are.
+WriterStats sum_of(const std::vector<WriterStats>& writers);
 std::string to_json(const SinkStatus& status);
 
 }  // namespace bmpha::sink

@@ -1,0 +1,100 @@
+#include "bmp-recv/metrics.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+namespace bmpha::recv {
+namespace {
+
+double flag(bool b) { return b ? 1 : 0; }
+double number(std::uint64_t n) { return static_cast<double>(n); }
+
+struct Counted {
+  std::uint64_t Counters::*count;
+  const char* name;
+  const char* help;
+};
+constexpr Counted kCounted[] = {
+    {&Counters::bad_frames, "bmpha_recv_bad_frames_total", "sessions closed for bad framing"},
+    {&Counters::prefixes_announced, "bmpha_recv_prefixes_announced_total", "prefixes announced"},
+    {&Counters::prefixes_withdrawn, "bmpha_recv_prefixes_withdrawn_total", "prefixes withdrawn"},
+    {&Counters::treated_as_withdraw, "bmpha_recv_treated_as_withdraw_total",
+     "messages with malformed attributes, taken as withdrawals (RFC 7606)"},
+    {&Counters::after_peer_down, "bmpha_recv_after_peer_down_total", "announced prefixes of peers that are down"},
+    {&Counters::end_of_rib, "bmpha_recv_end_of_rib_total", "End-of-RIB markers"},
+    {&Counters::peers_first, "bmpha_recv_peers_first_total", "peers whose routes came before their Peer Up"},
+    {&Counters::as_width_fallbacks, "bmpha_recv_as_width_fallbacks_total", "AS_PATHs in another width than agreed"},
+    {&Counters::path_id_fallbacks, "bmpha_recv_path_id_fallbacks_total", "path identifiers against what was agreed"},
+    {&Counters::unknown_statistics, "bmpha_recv_unknown_statistics_total", "statistics of types without a name here"},
+    {&Counters::records, "bmpha_recv_records_total", "records made"},
+    {&Counters::record_bytes, "bmpha_recv_record_bytes_total", "bytes of records made"},
+    {&Counters::read_bytes, "bmpha_recv_read_bytes_total", "bytes read from routers"},
+    {&Counters::sessions_opened, "bmpha_recv_sessions_opened_total", "sessions begun"},
+    {&Counters::sessions_refused, "bmpha_recv_sessions_refused_total",
+     "connections refused: allow list, limit, router id in use"},
+    {&Counters::handshake_timeouts, "bmpha_recv_handshake_timeouts_total", "connections closed by handshake-timeout"},
+    {&Counters::idle_timeouts, "bmpha_recv_idle_timeouts_total", "sessions closed by idle-timeout"},
+    {&Counters::resets, "bmpha_recv_resets_total", "sessions closed on the gate's request"},
+    {&Counters::pauses, "bmpha_recv_pauses_total", "times that reading of a session was paused"},
+    {&Counters::link_errors, "bmpha_recv_link_errors_total", "malformed messages on the gate's socket"},
+};
+
+void put_messages(MetricsPage& page, const Counters& c) {
+  const auto put = [&](const std::string& type, std::uint64_t count) {
+    page.counter("bmpha_recv_messages_total", "BMP messages by type", count, {{"type", type}});
+  };
+  for (std::size_t n = 0; n < kBmpTypes; ++n) put(message_type_name(n), c.messages[n]);
+  std::uint64_t unknown = 0;
+  for (const auto& [type, count] : c.unknown_messages) unknown += count;
+  put("unknown", unknown);
+}
+
+// Every reason is there from the start, so that its first error is a rise.
+void put_faults(MetricsPage& page, const Counters& c) {
+  for (std::size_t n = 1; n < kFaultCount; ++n)
+    page.counter("bmpha_recv_parse_errors_total", "messages or parts of them that could not be used, by reason",
+                 c.faults[n], {{"reason", fault_name(static_cast<Fault>(n))}});
+}
+
+void put_undecoded(MetricsPage& page, const Counters& c) {
+  std::uint64_t attributes = 0, families = c.other_families_more;
+  for (const std::uint64_t count : c.other_attributes) attributes += count;
+  for (const auto& [family, count] : c.other_families) families += count;
+  page.counter("bmpha_recv_other_families_total", "messages with address families that are not decoded", families);
+  page.counter("bmpha_recv_other_attributes_total", "attributes that are not decoded, one a message", attributes);
+}
+
+void put_sessions(MetricsPage& page, const StateView& state) {
+  std::map<std::string, std::uint64_t> phases = {{"handshake", 0}, {"waiting", 0}, {"up", 0}};
+  std::uint64_t paused = 0, dumping = 0, peers = 0;
+  for (const StateView::Session& s : state.sessions) {
+    ++phases[s.phase];
+    paused += s.paused ? 1 : 0;
+    dumping += s.phase == "up" && !s.synced ? 1U : 0U;
+    peers += s.peers_up;
+  }
+  for (const auto& [phase, count] : phases)
+    page.gauge("bmpha_recv_sessions", "connections by phase", number(count), {{"phase", phase}});
+  page.gauge("bmpha_recv_sessions_paused", "connections that are not read for want of room", number(paused));
+  page.gauge("bmpha_recv_sessions_dumping", "sessions whose first dump goes on", number(dumping));
+  page.gauge("bmpha_recv_peers_up", "BGP peers that are up, over all sessions", number(peers));
+}
+
+}  // namespace
+
+MetricsPage metrics_page(const StateView& state) {
+  MetricsPage page = tool_page("bmp-recv");
+  put_sessions(page, state);
+  put_messages(page, state.counters);
+  put_faults(page, state.counters);
+  put_undecoded(page, state.counters);
+  for (const Counted& c : kCounted) page.counter(c.name, c.help, state.counters.*c.count);
+  page.gauge("bmpha_recv_gate_up", "1 while kafka-gate is connected", flag(state.gate_inc != 0));
+  page.gauge("bmpha_recv_ring_bytes", "bytes of records that the gate has not released", number(state.ring.bytes()));
+  page.gauge("bmpha_recv_ring_records", "records that the gate has not released", number(state.ring.records()));
+  page.gauge("bmpha_recv_ring_limit_bytes", "ring-bytes", number(state.ring.limit()));
+  return page;
+}
+
+}  // namespace bmpha::recv
