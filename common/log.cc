@@ -13,6 +13,8 @@
 #include <mutex>
 #include <optional>
 
+#include "common/log_counts.h"
+
 namespace bmpha {
 namespace {
 

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -19,8 +18,6 @@ enum class LogLevel { kDebug, kInfo, kWarn, kError };
 void log_init(const std::string& tool, const std::string& node, bool verbose);
 void log_line(LogLevel level, std::string_view line);
 bool log_enabled(LogLevel level);
-// Lines that standard error did not take, since the last log_init().
-std::uint64_t log_lines_dropped();
 
 // Lines for which there is no room are dropped and counted: nothing waits for the log. At the end of a process they
 // may: lines wait for room, all together for that long. And it says what was dropped last.

@@ -21,7 +21,7 @@
 #include <optional>
 #include <string_view>
 
-#include "common/log.h"
+#include "common/log_counts.h"
 #include "common/options.h"
 
 namespace bmpha {

@@ -9,6 +9,8 @@
 #include <string>
 #include <thread>
 
+#include "common/log_counts.h"
+
 using namespace bmpha;
 
 namespace {
@@ -52,6 +54,7 @@ TEST_CASE("a pipe that nobody reads costs lines, which are counted, and no time"
   REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
   std::string first, second;
+  std::uint64_t dropped = 0;
   const std::size_t lines = 20000;
   {
     const StderrTo redirected(ends[1]);
@@ -60,12 +63,14 @@ TEST_CASE("a pipe that nobody reads costs lines, which are counted, and no time"
     first = read_all(ends[0]);
     log_info("after", kv("n", 1));
     second = read_all(ends[0]);
+    dropped = log_lines_dropped();
   }
   close(ends[0]);
   close(ends[1]);
   const std::size_t told = count(first, "event=tick");
   CHECK(told > 100);
   CHECK(told < lines);
+  CHECK(dropped == lines - told);
   CHECK(first.ends_with("\n"));
   CHECK(second.find(" warning unit event=\"log lines dropped\" count=" + std::to_string(lines - told) + "\n") !=
         std::string::npos);

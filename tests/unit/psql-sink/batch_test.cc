@@ -244,7 +244,11 @@ TEST_CASE("latency: quantiles within an eighth") {
   CHECK(l.quantile(0.5) <= 5650);
   CHECK(l.quantile(0.99) >= 9900);
   CHECK(l.quantile(0.99) <= 11200);
+  CHECK(l.sum_us() == 50005000);
+  CHECK(l.below_power(12) == 4095);
+  CHECK(l.below_power(20) == 10000);
   l.add(-5);  // clocks of two hosts
+  CHECK(l.sum_us() == 50005000);
   l.add(INT64_MAX);
   CHECK(l.total() == 10002);
 }
