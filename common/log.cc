@@ -55,7 +55,6 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
   void flush_() override {}
 
  private:
-<<<<<<< HEAD
   bool put_dropped(spdlog::log_clock::time_point time, spdlog::string_view_t name) {
     const std::string text = fmt::format("event=\"log lines dropped\" count={}", dropped_);
     if (!put(spdlog::details::log_msg(time, {}, name, spdlog::level::warn, text))) return false;
@@ -63,12 +62,10 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
     return true;
   }
 
-=======
   void drop() {
     ++dropped_;
     all_dropped_.fetch_add(1, std::memory_order_relaxed);
   }
->>>>>>> b989e77 (Metrics for Prometheus: an endpoint in each tool, alarms among them)
   bool put(const spdlog::details::log_msg& msg) {
     spdlog::memory_buf_t line;
     if (cut_) line.push_back('\n');  // what is left of the line before it must not stand in front of this one
@@ -96,7 +93,6 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
     return n;
   }
 
-<<<<<<< HEAD
   int patience_ms() const {
     if (!patient_until_) return 0;
     const auto left = std::chrono::ceil<Millis>(*patient_until_ - BootClock::now()).count();
@@ -104,10 +100,8 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   std::uint64_t dropped_ = 0;
-=======
   std::uint64_t dropped_ = 0;  // not told yet
   std::atomic<std::uint64_t> all_dropped_{0};
->>>>>>> b989e77 (Metrics for Prometheus: an endpoint in each tool, alarms among them)
   bool cut_ = false;
   std::optional<BootTime> patient_until_;
   std::string name_;  // of the logger
