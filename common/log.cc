@@ -99,7 +99,6 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
     return static_cast<int>(std::max<std::int64_t>(left, 0));
   }
 
-  std::uint64_t dropped_ = 0;
   std::uint64_t dropped_ = 0;  // not told yet
   std::atomic<std::uint64_t> all_dropped_{0};
   bool cut_ = false;
