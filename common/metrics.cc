@@ -196,9 +196,10 @@ Status MetricsServer::listen(const std::string& address) {
 
 void MetricsServer::publish(MetricsPage page) {
   if (!is_on()) return;
+  const MetricsPage taken = std::move(page);
   std::vector<prometheus::MetricFamily> families;
-  families.reserve(page.families().size());
-  for (const auto& [name, f] : page.families()) {
+  families.reserve(taken.families().size());
+  for (const auto& [name, f] : taken.families()) {
     prometheus::MetricFamily out;
     out.name = name;
     out.help = f.help;
