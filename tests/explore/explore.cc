@@ -329,6 +329,8 @@ int run(int argc, char** argv) {
   std::erase_if(all, [&](const Named& s) {
     return !std::all_of(o.only.begin(), o.only.end(), [&](const std::string& w) { return s.matches(w); });
   });
+  // Nothing to explore would pass.
+  if (all.empty()) return fmt::print("explore: no scenario has all of: {} HINT: --list\n", fmt::join(o.only, " ")), 100;
   if (o.list) {
     for (const Named& s : all) fmt::print("{}\n", s.name);
     return 0;
