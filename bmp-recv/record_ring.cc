@@ -140,6 +140,7 @@ std::vector<AliveSession> RecordRing::table(BootTime now) const {
     s.released_read_time = q.released_read_time;
     s.last_seq = q.last_seq;
     s.name = q.name;
+    s.peers_up = q.peers_up;
     list.push_back(std::move(s));
   }
   return list;

@@ -13,6 +13,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -35,8 +36,9 @@ class RecordRing {
     std::uint64_t last_seq = 0;
     std::uint64_t released_seq = 0;
     BootTime released_read_time;
-    std::uint64_t bytes = 0;       // kept records, with their overhead
-    std::uint64_t sent_bytes = 0;  // to the gate since its HELLO
+    std::optional<std::uint32_t> peers_up;  // none: not a router's session
+    std::uint64_t bytes = 0;                // kept records, with their overhead
+    std::uint64_t sent_bytes = 0;           // to the gate since its HELLO
     std::uint64_t credit = kInitialCredit;
     std::deque<Record> records;  // unreleased, oldest first
     std::size_t next = 0;        // index of the first record not sent yet

@@ -261,6 +261,7 @@ bool Server::process_frames(Connection& c, Bytes data, std::size_t& used) {
       state = next_frame(data.subspan(used), frame);
     }
     c.decoder->end_pass();
+    c.emitter->queue->peers_up = static_cast<std::uint32_t>(c.decoder->peers_up());
     log_faults(c);
     if (state == FrameState::kFrame) pause(c);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/byte_writer.h"
+#include "common/peer_counts.h"
 #include "common/versions.h"
 
 namespace bmpha {
@@ -58,7 +59,7 @@ bool get_alive(ByteReader& r, Alive& m) {
     s.name = name;
     m.sessions.push_back(std::move(s));
   }
-  return true;
+  return get_peer_counts(r, m.sessions);
 }
 
 }  // namespace
@@ -99,6 +100,7 @@ std::string encode_alive(const Alive& m) {
     w.u64(s.last_seq);
     w.text8(s.name);
   }
+  put_peer_counts(w, m.sessions);
   return out;
 }
 

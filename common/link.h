@@ -8,7 +8,7 @@
 //                          carry cumulative values, so a repeated or reordered entry is harmless.
 //   recv -> gate  DATA     one record as in record.h: the frame is the
 //                          bare record and is recognised by the envelope's magic.
-//   recv -> gate  ALIVE    every 250 ms: the whole session table.
+//   recv -> gate  ALIVE    every 250 ms: the whole session table, and behind its end what peer_counts.h says.
 //
 // Credit: CREDIT{bytes} is the total of record bytes (envelope included) of that session which recv may have sent to
 // this gate since its HELLO. Before the first CREDIT of a session arrives the limit is kInitialCredit.
@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,13 +52,14 @@ struct Control {
 struct AliveSession {
   RouterId router;
   SessionId session;
-  bool up = false;                 // TCP connection open; false while its last records are still kept
-  bool read_paused = false;        // recv has stopped reading (credit or ring exhausted)
-  BootTime last_read;              // last time bytes were read
-  std::uint64_t released_seq = 0;  // records up to here are no longer kept
-  BootTime released_read_time;     // read_time of that record; epoch 0 when nothing was released
-  std::uint64_t last_seq = 0;      // newest record written
-  std::string name;                // display name of the router
+  bool up = false;                        // TCP connection open; false while its last records are still kept
+  bool read_paused = false;               // recv has stopped reading (credit or ring exhausted)
+  BootTime last_read;                     // last time bytes were read
+  std::uint64_t released_seq = 0;         // records up to here are no longer kept
+  BootTime released_read_time;            // read_time of that record; epoch 0 when nothing was released
+  std::uint64_t last_seq = 0;             // newest record written
+  std::string name;                       // display name of the router
+  std::optional<std::uint32_t> peers_up;  // BGP peers of the router that are up; none: not said
 };
 struct Alive {
   std::uint64_t recv_inc = 0;

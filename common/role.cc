@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "common/byte_writer.h"
+#include "common/peer_counts.h"
 
 namespace bmpha {
 namespace {
@@ -176,6 +177,7 @@ std::string encode_gate_status(const GateStatus& m) {
   if (!plain) w.i64(m.retain.count());
   w.u32(static_cast<std::uint32_t>(m.routers.size()));
   for (const GateRouter& g : m.routers) put_gate_router(w, g);
+  put_peer_counts(w, m.routers);
   return out;
 }
 
@@ -197,6 +199,8 @@ Result<GateStatus> decode_gate_status(Bytes frame) {
     if (!get_gate_router(r, g)) return R::failure(fmt::format("gate status table malformed at byte {}", r.offset()));
     m.routers.push_back(std::move(g));
   }
+  if (!get_peer_counts(r, m.routers))
+    return R::failure(fmt::format("gate status table malformed at byte {}", r.offset()));
   return m;
 }
 

@@ -62,7 +62,8 @@ struct GateRouter {
   BootTime trimmed_to;
   bool front_is_opener = false;  // the first held record is a session's first, or nothing is held and none came yet
   std::vector<Bracket> brackets;
-  std::uint8_t emitted = 0;  // highest Emit written under this epoch
+  std::uint8_t emitted = 0;               // highest Emit written under this epoch
+  std::optional<std::uint32_t> peers_up;  // as AliveSession::peers_up, of `session`
 };
 
 struct GateStatus {

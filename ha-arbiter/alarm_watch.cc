@@ -14,6 +14,8 @@ const char* alarm_name(Alarm a) {
       return "redis-clock";
     case Alarm::kRedundancyLost:
       return "redundancy-lost";
+    case Alarm::kRedundancyDiffers:
+      return "redundancy-differs";
     case Alarm::kOwnedByNone:
       return "owned-by-none";
     case Alarm::kOwnedByTwo:
@@ -30,6 +32,8 @@ const char* alarm_text(Alarm a) {
       return "clock of redis differs from this node's";
     case Alarm::kRedundancyLost:
       return "redundancy lost";
+    case Alarm::kRedundancyDiffers:
+      return "nodes see different numbers of peers of a router";
     case Alarm::kOwnedByNone:
       return "no node forwards a router";
     case Alarm::kOwnedByTwo:
@@ -45,6 +49,11 @@ bool sees_cluster(const Decider& d) { return d.has_joined() && !d.is_solo() && !
 
 // These are decisions of somebody, or things that do not pass by themselves: they need no patience.
 bool is_told_at_once(Alarm a) { return a == Alarm::kAllForcedStandby || a == Alarm::kRedisClock; }
+
+Nanos patience(Alarm a, Nanos after) {
+  if (is_told_at_once(a)) return Nanos{0};
+  return a == Alarm::kRedundancyDiffers ? std::max<Nanos>(after, kCensusPatience) : after;
+}
 
 }  // namespace
 
@@ -82,13 +91,31 @@ void AlarmWatch::look_at_router(const Decider& d, const RouterState& st, Found& 
     found[{Alarm::kOwnedByTwo, st.router}].detail = fmt::format("nodes {} forward it", fmt::join(active, " and "));
 }
 
-std::vector<AlarmWatch::Change> AlarmWatch::look(const Decider& d, std::optional<Millis> clock_skew, Nanos after,
-                                                 BootTime now) {
+void AlarmWatch::look_at_peers(const Decider& d, const Census& census, const RouterId& router, Found& found,
+                               BootTime now) {
+  std::map<std::string, std::uint32_t> counts;
+  if (const auto own = census.own().find(router); own != census.own().end()) counts[d.settings().node] = own->second;
+  for (const auto& [id, v] : d.nodes()) {
+    if (!d.is_live(v, now) || !v.readable || v.blob.leaving) continue;
+    const auto r = v.routers.find(router);
+    if (r == v.routers.end() || r->second.entry.hold != Hold::kUp) continue;
+    if (const auto n = census.peers(id, v.blob.inc, router, now)) counts[id] = *n;
+  }
+  const auto differs = [&](const auto& c) { return c.second != counts.begin()->second; };
+  if (std::none_of(counts.begin(), counts.end(), differs)) return;
+  std::vector<std::string> each;
+  for (const auto& [id, n] : counts) each.push_back(fmt::format("{} on node {}", n, id));
+  found[{Alarm::kRedundancyDiffers, router}].detail = fmt::format("peers up: {}", fmt::join(each, ", "));
+}
+
+std::vector<AlarmWatch::Change> AlarmWatch::look(const Decider& d, const Census& census,
+                                                 std::optional<Millis> clock_skew, Nanos after, BootTime now) {
   Found found;
   if (sees_cluster(d)) {
     look_at_cluster(d, found, now);
     for (const auto& [router, st] : d.routers()) {
       look_at_router(d, st, found, now);
+      look_at_peers(d, census, router, found, now);
       for (auto& [key, entry] : found)
         if (key.second == router) entry.name = st.name;
     }
@@ -111,7 +138,7 @@ std::vector<AlarmWatch::Change> AlarmWatch::look(const Decider& d, std::optional
     Entry& entry = entries_.try_emplace(key, Entry{now, std::nullopt, {}, {}}).first->second;
     entry.name = news.name;
     entry.detail = news.detail;
-    if (entry.raised || (now - entry.since < after && !is_told_at_once(key.first))) continue;
+    if (entry.raised || (now - entry.since < patience(key.first, after))) continue;
     entry.raised = now;
     changes.push_back({key.first, true, key.second, entry.name, entry.detail, Nanos{0}});
   }

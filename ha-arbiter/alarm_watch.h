@@ -10,19 +10,21 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "ha-arbiter/census.h"
 #include "ha-arbiter/decider.h"
 
 namespace bmpha::arbiter {
 
 enum class Alarm : std::uint8_t {
-  kAllForcedStandby,  // nobody wants to own: the first in rank forwards all the same
-  kRedisClock,        // Redis' clock and this node's wall clock differ
-  kRedundancyLost,    // one node has a session of the router, the others live and have none
-  kOwnedByNone,       // some node has a session of the router, nobody forwards it
-  kOwnedByTwo,        // more than one node forwards it, and not because Redis is away
+  kAllForcedStandby,   // nobody wants to own: the first in rank forwards all the same
+  kRedisClock,         // Redis' clock and this node's wall clock differ
+  kRedundancyLost,     // one node has a session of the router, the others live and have none
+  kRedundancyDiffers,  // nodes' sessions of the router have different numbers of BGP peers
+  kOwnedByNone,        // some node has a session of the router, nobody forwards it
+  kOwnedByTwo,         // more than one node forwards it, and not because Redis is away
 };
-inline constexpr Alarm kAlarms[] = {Alarm::kAllForcedStandby, Alarm::kRedisClock, Alarm::kRedundancyLost,
-                                    Alarm::kOwnedByNone, Alarm::kOwnedByTwo};
+inline constexpr Alarm kAlarms[] = {Alarm::kAllForcedStandby,  Alarm::kRedisClock,  Alarm::kRedundancyLost,
+                                    Alarm::kRedundancyDiffers, Alarm::kOwnedByNone, Alarm::kOwnedByTwo};
 const char* alarm_name(Alarm a);
 const char* alarm_text(Alarm a);  // for the log
 
@@ -43,7 +45,8 @@ class AlarmWatch {
   using Key = std::pair<Alarm, RouterId>;
 
   // `clock_skew`: Redis' clock less this node's, where that is too much.
-  std::vector<Change> look(const Decider& decider, std::optional<Millis> clock_skew, Nanos after, BootTime now);
+  std::vector<Change> look(const Decider& decider, const Census& census, std::optional<Millis> clock_skew, Nanos after,
+                           BootTime now);
   const std::map<Key, Entry>& entries() const { return entries_; }
   // How many alarms of this kind are raised.
   std::size_t raised(Alarm a) const;
@@ -52,6 +55,7 @@ class AlarmWatch {
   using Found = std::map<Key, Entry>;
   static void look_at_cluster(const Decider& d, Found& found, BootTime now);
   static void look_at_router(const Decider& d, const RouterState& st, Found& found, BootTime now);
+  static void look_at_peers(const Decider& d, const Census& census, const RouterId& router, Found& found, BootTime now);
 
   std::map<Key, Entry> entries_;
 };

@@ -65,6 +65,25 @@ end
 return 1
 )lua";
 
+// Only nodes that are known: what others left is removed, and what is too long to be one is not read.
+const char* const kCensusScript = R"lua(
+-- KEYS: census, known ids. ARGV: id, text, longest text
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+local known = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], -1024, -1)) do known[id] = true end
+local all = redis.call('HGETALL', KEYS[1])
+local out = {}
+for i = 1, #all, 2 do
+  if not known[all[i]] then
+    redis.call('HDEL', KEYS[1], all[i])
+  elseif #all[i + 1] <= tonumber(ARGV[3]) then
+    out[#out + 1] = all[i]
+    out[#out + 1] = all[i + 1]
+  end
+end
+return out
+)lua";
+
 namespace {
 
 bool to_ms(const RedisReply& r, std::int64_t& out) {
@@ -113,6 +132,12 @@ Result<ClaimReply> read_claim(const RedisReply& r, std::size_t items) {
     return R::failure("answer of the claim script has another form");
   for (const RedisReply& won : r.list[2].list) reply.won.push_back(won.number == 1);
   return reply;
+}
+
+Result<Store::Pairs> read_census(const RedisReply& r) {
+  Store::Pairs pairs;
+  if (!to_pairs(r, pairs)) return Result<Store::Pairs>::failure("answer of the census script has another form");
+  return pairs;
 }
 
 }  // namespace bmpha::arbiter

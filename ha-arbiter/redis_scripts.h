@@ -12,6 +12,7 @@ namespace bmpha::arbiter {
 extern const char* const kTickScript;
 extern const char* const kClaimScript;
 extern const char* const kForgetScript;
+extern const char* const kCensusScript;
 
 // What essential conditions of the scripts are for, and how they read without: of use to tests only.
 inline constexpr TextRule kScriptRules[] = {
@@ -22,5 +23,6 @@ inline constexpr TextRule kScriptRules[] = {
 
 Result<TickReply> read_tick(const RedisReply& reply);
 Result<ClaimReply> read_claim(const RedisReply& reply, std::size_t items);
+Result<Store::Pairs> read_census(const RedisReply& reply);
 
 }  // namespace bmpha::arbiter

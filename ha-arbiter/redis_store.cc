@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "common/backoff.h"
+#include "ha-arbiter/census.h"
 #include "ha-arbiter/redis_scripts.h"
 
 namespace bmpha::arbiter {
@@ -53,7 +54,7 @@ std::string with_hint(const std::string& error) {
 
 RedisKeys redis_keys(const std::string& cluster_name, std::uint64_t cluster_id, const std::string& node) {
   const std::string base = fmt::format("bmpha:{{{}-{}}}:", cluster_name, cluster_id);
-  return {base + "own", base + "nodes", base + "node:" + node, base + "node:"};
+  return {base + "own", base + "nodes", base + "node:" + node, base + "node:", base + "census"};
 }
 
 struct RedisStore::Impl {
@@ -279,6 +280,17 @@ void RedisStore::leave(Done done) {
         return Status::ok();
       },
       [shared](const std::string& reason) { (*shared)(Status::error(reason)); });
+}
+
+// Not by start(): it must not take the place of a tick, nor close the connection when it is refused.
+void RedisStore::census(const std::string& text, CensusDone done) {
+  Impl& i = *impl_;
+  if (!i.link.is_up()) return;
+  const Arguments command{"EVAL",       kCensusScript,   "2",  i.keys.census,
+                          i.keys.nodes, i.settings.node, text, std::to_string(kMaxCensusText)};
+  i.link.send(command, [shared = std::make_shared<CensusDone>(std::move(done))](const RedisReply& reply) {
+    (*shared)(reply.is_error() ? Result<Pairs>::failure(with_hint(reply.text)) : read_census(reply));
+  });
 }
 
 }  // namespace bmpha::arbiter

@@ -34,7 +34,7 @@ struct RedisSettings {
 };
 
 struct RedisKeys {
-  std::string own, nodes, node, node_prefix;
+  std::string own, nodes, node, node_prefix, census;
 };
 RedisKeys redis_keys(const std::string& cluster_name, std::uint64_t cluster_id, const std::string& node);
 
@@ -48,6 +48,7 @@ class RedisStore : public Store {
   void claim(const ClaimRequest& request, ClaimDone done) override;
   void forget(const std::vector<std::pair<std::string, std::string>>& routers, Done done) override;
   void leave(Done done) override;
+  void census(const std::string& text, CensusDone done) override;
 
   struct Impl;
 

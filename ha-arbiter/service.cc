@@ -240,7 +240,8 @@ void Service::on_tick() {
 }
 
 void Service::watch_alarms(BootTime now) {
-  for (const AlarmWatch::Change& c : alarms_.look(*decider_, skew_, config_.alarm_after, now)) {
+  census_.count(*decider_, config_.alarm_after, now);
+  for (const AlarmWatch::Change& c : alarms_.look(*decider_, census_, skew_, config_.alarm_after, now)) {
     const std::string about = c.router.is_zero() ? "-" : c.name.empty() ? to_hex(c.router) : c.name;
     if (c.raised && c.alarm == Alarm::kRedisClock)
       log_error(alarm_text(c.alarm), kv("alarm", alarm_name(c.alarm)), kv("milliseconds", skew_ ? skew_->count() : 0));
@@ -250,6 +251,32 @@ void Service::watch_alarms(BootTime now) {
       log_info("alarm over", kv("alarm", alarm_name(c.alarm)), kv("router", about),
                kv("seconds", seconds_of(c.lasted)));
   }
+}
+
+// Behind a tick that was answered: what decisions need has the connection to itself until then.
+void Service::send_census(BootTime now) {
+  if (finishing_ || config_.standalone || now - census_sent_ < kCensusInterval) return;
+  census_sent_ = now;
+  const bool cut = census_.own().size() > kMaxCensusRouters;
+  if (cut && !census_cut_)
+    log_warn("peers of so many routers are not compared", kv("left_out", census_.own().size() - kMaxCensusRouters),
+             kv("compared", kMaxCensusRouters));
+  census_cut_ = cut;
+  ++facts_.census;
+  store_->census(census_.next_text(inc_), [this](const Result<Store::Pairs>& result) { census_answered(result); });
+}
+
+void Service::census_answered(const Result<Store::Pairs>& result) {
+  if (!result) {
+    ++facts_.failed_census;
+    if (!std::exchange(census_failed_, true)) log_warn("census not exchanged", kv("reason", result.error()));
+    return;
+  }
+  census_failed_ = false;
+  const std::size_t malformed = census_.take(result.value(), config_.node, BootClock::now());
+  facts_.malformed_census += malformed;
+  if (malformed > 0 && !census_malformed_) log_warn("census of other nodes not readable", kv("nodes", malformed));
+  census_malformed_ = malformed > 0;
 }
 
 void Service::tick_soon() {
@@ -331,6 +358,7 @@ void Service::ticked(Result<TickReply> result, BootTime at) {
   decider_->observe(observation, BootClock::now());
   decide();
   idle();
+  send_census(BootClock::now());
 }
 
 // The store is free: what waited for it goes first.

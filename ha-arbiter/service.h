@@ -45,6 +45,8 @@ class Service {
   void answer(const Frame& client, const Frame& request);
   void on_tick();
   void watch_alarms(BootTime now);
+  void send_census(BootTime now);
+  void census_answered(const Result<Store::Pairs>& result);
   void look();
   void looked(const TickReply& reply, BootTime at);
   void send_tick();
@@ -91,6 +93,9 @@ class Service {
   Millis other_retain_{0};      // kafka-gate's, when it is another one than ours and that was said
   std::optional<Millis> skew_;  // where it is too much
   AlarmWatch alarms_;
+  Census census_;
+  BootTime census_sent_;
+  bool census_failed_ = false, census_malformed_ = false, census_cut_ = false;  // that was said
   bool persist_failed_ = false;
   std::string last_tick_warning_;
   std::uint64_t inc_ = 0;

@@ -84,6 +84,7 @@ Json own_view(const RouterState& st, const Decider& d, BootTime now) {
     j["held_bytes"] = g->bytes;
     j["held_records"] = g->records;
     j["in_flight"] = g->in_flight;
+    j["peers_up"] = g->peers_up ? Json(*g->peers_up) : Json(nullptr);
   }
   return j;
 }
@@ -156,6 +157,9 @@ std::string state_json(const Decider& d, const Config& config, const DumpFacts& 
                       {"switches", facts.switches},
                       {"control_requests", facts.control_requests},
                       {"control_malformed", facts.control_malformed},
+                      {"census", facts.census},
+                      {"failed_census", facts.failed_census},
+                      {"malformed_census", facts.malformed_census},
                       {"malformed_redis", facts.malformed},
                       {"malformed_gate", facts.gate_malformed}}},
                     {"alarms", alarms_json(alarms, now)},

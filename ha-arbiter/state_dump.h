@@ -18,6 +18,7 @@ struct DumpFacts {
   std::uint64_t gate_malformed = 0;
   std::uint64_t control_requests = 0, control_malformed = 0;
   std::uint64_t ticks = 0, failed_ticks = 0, claims = 0, switches = 0;
+  std::uint64_t census = 0, failed_census = 0, malformed_census = 0;
 };
 
 std::string state_json(const Decider& decider, const Config& config, const DumpFacts& facts, const AlarmWatch& alarms,

@@ -1,4 +1,4 @@
-// The three questions that an arbiter asks its store, as texts. Two stores answer them: Redis (redis_store.h), and
+// The questions that an arbiter asks its store, as texts. Two stores answer them: Redis (redis_store.h), and
 // memory for a single node (memory_store.h). Keys and scripts: BLOB_FORMAT.md.
 #pragma once
 
@@ -53,12 +53,19 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  using CensusDone = std::function<void(Result<Pairs>)>;
+
   virtual void tick(const TickRequest& request, TickDone done) = 0;
   virtual void claim(const ClaimRequest& request, ClaimDone done) = 0;
   // Removes routers from the owners where the value is still the expected one.
   virtual void forget(const std::vector<std::pair<std::string, std::string>>& routers, Done done) = 0;
   // Removes the own key.
   virtual void leave(Done done) = 0;
+  // Writes the node's census and reads everybody's (node and text). Apart from the others: it may be under way beside
+  // one of them, holds none of them up, and fails by itself alone. Nobody is called when there is no connection, or
+  // when it ends before the answer.
+  virtual void census(const std::string& text, CensusDone done) = 0;
 };
 
 }  // namespace bmpha::arbiter

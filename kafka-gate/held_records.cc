@@ -263,6 +263,7 @@ void HeldRecords::alive(const AliveSession& row) {
   s->alive_released = row.released_seq;
   s->alive_released_read = row.released_read_time;
   s->read_paused = row.read_paused;
+  s->peers_up = row.peers_up;
   s->last_read = std::max(s->last_read, row.last_read);
   if (s->ordinal == 0 || s->ended) return;
   s->up = row.up;

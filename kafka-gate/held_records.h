@@ -216,6 +216,7 @@ class HeldRecords {
     std::optional<std::uint64_t> alive_released;  // released_seq of the last ALIVE
     BootTime alive_released_read;
     BootTime last_read;
+    std::optional<std::uint32_t> peers_up;
     bool up = true;
     bool ended = false;
     bool read_paused = false;

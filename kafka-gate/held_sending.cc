@@ -367,6 +367,7 @@ GateRouter HeldRecords::status() const {
     g.in_dump = torn_session_ == s->ordinal || open_dump(s->ordinal) != nullptr || s->last_seq == 0;
     g.read_paused = s->read_paused;
     g.last_read = s->last_read;
+    if (g.up) g.peers_up = s->peers_up;
     g.front_is_opener = held_.empty() ? s->ended : held_.front().envelope.seq == 1;
   } else {
     g.front_is_opener = !came_any_;

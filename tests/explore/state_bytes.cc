@@ -8,7 +8,7 @@ namespace bmpha::explore {
 static_assert(sizeof(arbiter::Decider) == 832);
 static_assert(sizeof(arbiter::RouterState) == 528);
 static_assert(sizeof(gate::HeldRecords) == 712);
-static_assert(sizeof(GateRouter) == 216);
+static_assert(sizeof(GateRouter) == 224);  // peers_up is for people
 static_assert(sizeof(arbiter::NodeBlob) == 168);
 static_assert(sizeof(arbiter::RouterEntry) == 104);
 static_assert(sizeof(sink::PeerState) == 56);

@@ -339,6 +339,41 @@ TEST_CASE("two builds: messages on the link between receiver and gate") {
   }
 }
 
+TEST_CASE("two builds: numbers of peers stand behind the end, where the old build does not look") {
+  now::Alive alive_new = alive<now::Alive>(Dice(2));
+  now::GateStatus status_new = gate_status<now::GateStatus>(Dice(3));
+  alive_new.sessions.resize(2);
+  status_new.routers.resize(3);
+  const std::string alive_plain = now::encode_alive(alive_new);
+  const std::string status_plain = now::encode_gate_status(status_new);
+  alive_new.sessions[1].peers_up = 0;
+  status_new.routers[0].peers_up = 7;
+  const std::string alive_said = now::encode_alive(alive_new);
+  const std::string status_said = now::encode_gate_status(status_new);
+  REQUIRE(alive_said.starts_with(alive_plain));
+  REQUIRE(status_said.starts_with(status_plain));
+  CHECK(alive_said.size() == alive_plain.size() + 1 + 2 * 4);
+  CHECK(old::encode_alive(take<old::Alive>(old::decode_link_message(old::as_bytes(alive_said)))) == alive_plain);
+  const auto behind = old::decode_gate_status(old::as_bytes(status_said));
+  REQUIRE(behind.is_ok());
+  CHECK(old::encode_gate_status(behind.value()) == status_plain);
+
+  const auto read = take<now::Alive>(now::decode_link_message(now::as_bytes(alive_said)));
+  CHECK(!read.sessions[0].peers_up);
+  CHECK(read.sessions[1].peers_up == 0u);
+  const auto table = now::decode_gate_status(now::as_bytes(status_said));
+  REQUIRE(table.is_ok());
+  CHECK(table.value().routers[0].peers_up == 7u);
+  CHECK(!table.value().routers[2].peers_up);
+  // Cut short it is refused; bytes of somebody else are left alone.
+  for (std::size_t n = 1; n < 9; ++n)
+    CHECK(!now::decode_link_message(now::as_bytes(alive_said).first(alive_said.size() - n)).is_ok());
+  CHECK(!now::decode_gate_status(now::as_bytes(status_said).first(status_said.size() - 1)).is_ok());
+  const auto foreign = now::decode_gate_status(now::as_bytes(status_plain + "Xyz"));
+  REQUIRE(foreign.is_ok());
+  CHECK(!foreign.value().routers[0].peers_up);
+}
+
 TEST_CASE("two builds: the tables between gate and arbiter") {
   for (std::uint64_t seed = 1; seed <= kRounds; ++seed) {
     const std::string status = old::encode_gate_status(gate_status<old::GateStatus>(Dice(seed)));

@@ -499,6 +499,20 @@ class Generator:
                 router.announce(n, prefix)
         reactor().call(flapping)
 
+    def peer_on(self, node, router, n, up):
+        """A peer goes down, or comes back with its routes, on the router's session to this node alone."""
+        router = self.pick([router])[0]
+
+        def act():
+            session = router.sessions[node]
+            if not up:
+                session.send(wire.peer_down(router.peers[n], router.stamp()))
+                return
+            session.send(wire.peer_up(router.peers[n], router.stamp(), local_asn=router.asn))
+            for key in sorted(k for k in router.rib if k[0] == n):
+                session.send_state(key)
+        reactor().call(act)
+
     def reboot(self, routers=None, remove_peer=None, how="fin"):
         """The router ends all its sessions and dials again by itself, with one peer fewer when asked."""
         def rebooting():

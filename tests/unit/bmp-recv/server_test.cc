@@ -195,7 +195,8 @@ TEST_CASE("records reach the gate, are replayed to a new one until released, and
   REQUIRE(wait_until([&] {
     gate->poll();
     for (const AliveSession& s : gate->alive.sessions)
-      if (s.router == id && s.released_seq == 2 && s.up && s.last_seq == 5 && s.name == "r1") return true;
+      if (s.router == id && s.released_seq == 2 && s.up && s.last_seq == 5 && s.name == "r1" && s.peers_up == 1u)
+        return true;
     return false;
   }));
   CHECK(gate->alive.gate_inc == 11);

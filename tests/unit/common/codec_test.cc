@@ -144,8 +144,8 @@ TEST_CASE("link messages survive the round trip and are refused when cut") {
   Alive alive;
   alive.recv_inc = 1;
   alive.gate_inc = 2;
-  alive.sessions.push_back({hash_of(1), {1, 1}, true, true, boot_from_ns(5), 6, boot_from_ns(7), 8, "r1"});
-  alive.sessions.push_back({hash_of(2), {1, 2}, false, false, boot_from_ns(5), 0, boot_from_ns(0), 8, ""});
+  alive.sessions.push_back({hash_of(1), {1, 1}, true, true, boot_from_ns(5), 6, boot_from_ns(7), 8, "r1", {}});
+  alive.sessions.push_back({hash_of(2), {1, 2}, false, false, boot_from_ns(5), 0, boot_from_ns(0), 8, "", {}});
   Control control;
   control.gate_inc = 3;
   control.entries.push_back({hash_of(1), {1, 1}, 4, 5, true});

@@ -19,6 +19,9 @@ struct Watched {
   Node& a;
   Node& b;
   std::map<std::string, AlarmWatch> watches;
+  std::map<std::string, Census> censuses;
+  std::map<std::string, std::string> told_peers;  // as Redis has it
+  Nanos counted_at{0};
   std::map<std::string, std::vector<AlarmWatch::Change>> changes;
   std::optional<Millis> skew;
 
@@ -34,11 +37,23 @@ struct Watched {
       w.run(Millis(500));
       for (Node& n : w.nodes) {
         if (!n.alive) continue;
-        for (AlarmWatch::Change& c : watches[n.id].look(*n.decider, skew, seconds(30), w.now(n)))
+        censuses[n.id].count(*n.decider, seconds(30), w.now(n));
+        for (AlarmWatch::Change& c : watches[n.id].look(*n.decider, censuses[n.id], skew, seconds(30), w.now(n)))
           changes[n.id].push_back(std::move(c));
       }
+      if (w.t - counted_at < kCensusInterval) continue;
+      counted_at = w.t;
+      exchange();
     }
   }
+  void exchange() {
+    for (Node& n : w.nodes) {
+      if (!n.alive) continue;
+      told_peers[n.id] = censuses[n.id].next_text(n.decider->settings().inc);
+      censuses[n.id].take({told_peers.begin(), told_peers.end()}, n.id, w.now(n));
+    }
+  }
+  void peers(Node& n, std::uint32_t up) { n.gate.routers[kR].row.peers_up = up; }
   // Exactly this was told by the node since the last question.
   bool told(const std::string& id, Alarm alarm, bool raised) {
     const std::vector<AlarmWatch::Change> got = std::exchange(changes[id], {});
@@ -157,4 +172,69 @@ TEST_CASE("a router that nobody forwards, or two nodes do") {
   CHECK(c.changes[other.id].size() == 3);  // two no more; on one node only; nobody
   CHECK(c.watches[other.id].raised(Alarm::kOwnedByNone) == 1);
   CHECK(c.watches[other.id].raised(Alarm::kOwnedByTwo) == 0);
+}
+
+TEST_CASE("sessions with different numbers of peers are an alarm on every node, and cleared once they agree") {
+  Watched c;
+  c.peers(c.a, 3);
+  c.peers(c.b, 3);
+  c.run(seconds(90));
+  CHECK(c.told_nothing());
+  c.peers(c.b, 2);
+  c.run(seconds(25));
+  CHECK(c.told_nothing());
+  c.run(seconds(60));
+  REQUIRE(c.changes["a"].size() == 1);
+  CHECK(c.changes["a"][0].name == "r1");
+  CHECK(c.changes["a"][0].detail == "peers up: 3 on node a, 2 on node b");
+  CHECK(c.told("a", Alarm::kRedundancyDiffers, true));
+  CHECK(c.told("b", Alarm::kRedundancyDiffers, true));
+  CHECK(c.watches["b"].raised(Alarm::kRedundancyDiffers) == 1);
+  c.peers(c.b, 3);
+  c.run(seconds(25));
+  CHECK(c.told("a", Alarm::kRedundancyDiffers, false));
+  CHECK(c.told("b", Alarm::kRedundancyDiffers, false));
+  c.run(seconds(60));
+  CHECK(c.told_nothing());
+}
+
+TEST_CASE("peers that come and go on both nodes are no difference, nor are those of a dump") {
+  Watched c;
+  for (std::uint32_t n = 0; n < 24; ++n) {
+    c.peers(c.a, n % 4);
+    c.peers(c.b, n % 4);
+    c.run(seconds(7));
+  }
+  CHECK(c.told_nothing());
+  // A new session that is never synced: its number says nothing.
+  c.b.gate.dial(kR, 2, c.w.now(c.b));
+  c.peers(c.b, 0);
+  c.run(seconds(120));
+  CHECK(c.told_nothing());
+  // Once it is, it counts after its patience.
+  c.b.gate.synced(kR, c.w.now(c.b));
+  c.run(seconds(55));
+  CHECK(c.told_nothing());
+  c.run(seconds(30));
+  CHECK(c.told("a", Alarm::kRedundancyDiffers, true));
+}
+
+TEST_CASE("a census is believed of a live node's present process, while it goes on") {
+  Watched c;
+  c.peers(c.a, 3);
+  c.peers(c.b, 2);
+  c.run(seconds(60));
+  const std::uint64_t inc = c.b.decider->settings().inc;
+  Census& a = c.censuses["a"];
+  const BootTime now = c.w.now(c.a);
+  CHECK(a.peers("b", inc, kR, now) == 2u);
+  CHECK(!a.peers("b", inc + 1, kR, now));
+  CHECK(!a.peers("b", inc, router_id(2), now));
+  CHECK(!a.peers("z", inc, kR, now));
+  // The same text again and again: whoever wrote it does so no more.
+  a.take({c.told_peers.begin(), c.told_peers.end()}, "a", now);
+  a.take({c.told_peers.begin(), c.told_peers.end()}, "a", now + seconds(40));
+  CHECK(!a.peers("b", inc, kR, now + seconds(40)));
+  a.take({{"b", "bmpha-census 1 nonsense"}, {"a", "rubbish of our own"}}, "a", now);
+  CHECK(!a.peers("b", inc, kR, now));
 }

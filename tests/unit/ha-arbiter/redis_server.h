@@ -192,6 +192,9 @@ struct Client {
   Status forget(const std::vector<std::pair<std::string, std::string>>& routers) {
     return wait<Status>([&](Store::Done done) { store->forget(routers, std::move(done)); });
   }
+  Result<Store::Pairs> census(const std::string& text) {
+    return wait<Result<Store::Pairs>>([&](Store::CensusDone done) { store->census(text, std::move(done)); });
+  }
   Status leave() {
     return wait<Status>([&](Store::Done done) { store->leave(std::move(done)); });
   }

@@ -67,6 +67,7 @@ TEST_CASE("an ACL user with the rights that the documentation lists can do every
   REQUIRE(claimed);
   CHECK(claimed.value().won == std::vector<bool>{true});
   CHECK(a.forget({{"r", "a 1"}}));
+  CHECK(a.census("text"));
   CHECK(a.leave());
   CHECK(has(server.cli("acl setuser bmpha -hset -zremrangebyscore"), "OK"));
   CHECK(has(a.tick_until_failure("HINT: the user needs"), "command"));

@@ -233,3 +233,44 @@ TEST_CASE("a name with several addresses: those that nobody answers at are passe
   CHECK(a.tick_until_ok({"x", 0}));
   CHECK(Client(settings).tick_until_ok({"x", 0}));
 }
+
+TEST_CASE("the census: everybody known, bounded, beside the other requests") {
+  if (!have_redis()) return;
+  RedisServer server;
+  Client a(settings_for(at_socket(server), "a")), b(settings_for(at_socket(server), "b"));
+  const std::string key = "'bmpha:{c-1}:census' ";
+  bool called = false;
+  a.store->census("unconnected", [&](const Result<Store::Pairs>&) { called = true; });
+  a.pause(Millis(50));
+  CHECK(!called);
+  REQUIRE(a.tick({"x", 0}));
+  REQUIRE(b.tick({"x", 0}));
+  CHECK(a.census("of a").value() == Store::Pairs{{"a", "of a"}});
+  CHECK(b.census("of b").value().size() == 2);
+  CHECK(a.census("of a, again").value().size() == 2);
+  CHECK(server.cli("hget " + key + "a").starts_with("of a, again"));
+
+  // What a node that nobody knows has left goes, and what is too long is not read.
+  server.cli("hset " + key + "ghost x");
+  server.cli("eval \"redis.call('HSET', KEYS[1], 'b', string.rep('x', 1048577))\" 1 " + key);
+  CHECK(a.census("of a").value() == Store::Pairs{{"a", "of a"}});
+  CHECK(server.cli("hlen " + key).starts_with("2"));
+
+  // It does not wait for a tick that is under way, nor the tick for it.
+  std::string order;
+  a.store->tick({"y", 0}, [&](const Result<TickReply>& r) { order += r ? "tick " : "failed "; });
+  a.store->census("of a", [&](const Result<Store::Pairs>& r) { order += r ? "census " : "failed "; });
+  a.pause(Millis(200));
+  CHECK(order == "tick census ");
+
+  // Refused, it takes nothing else with it: the next tick uses the same connection.
+  server.cli("del " + key);
+  server.cli("set " + key + "text");
+  const std::string connections = server.cli("info stats | grep total_connections_received");
+  CHECK(!a.census("of a").is_ok());
+  CHECK(a.tick({"z", 0}));
+  CHECK(!a.census("of a").is_ok());
+  CHECK(a.tick({"z", 0}));
+  const auto count = [](const std::string& line) { return std::stoi(line.substr(line.find(':') + 1)); };
+  CHECK(count(server.cli("info stats | grep total_connections_received")) == count(connections) + 1);  // the question's
+}

@@ -575,7 +575,12 @@ TEST_CASE("a claim that this process has not served is served from everything he
   row.released_seq = 6;
   row.released_read_time = at_ms(5);
   row.last_seq = 8;
+  row.peers_up = 3;
   b.held.alive(row);
+  CHECK(b.held.status().peers_up == 3u);
+  row.peers_up.reset();
+  b.held.alive(row);
+  CHECK(!b.held.status().peers_up);
   CHECK(b.trimmed_ms() == 5);
   CHECK_FALSE(b.held.status().front_is_opener);
   Writer w{1};
