@@ -180,9 +180,11 @@ bool Decider::gate(const GateStatus& status, BootTime now) {
     gate_changed_ = now;
     gate_waits_ = true;
     urgent = true;
-    // The new process has what bmp-recv replays to it: the same claim begins again with everything held.
+    // The new process has what bmp-recv replays to it: the same claim begins again with everything held. A new claim
+    // follows, so that what the old process handed over cannot land behind it.
     for (auto& [id, st] : routers_) {
       st.fresh_gate = st.old_row = true;
+      if (st.role == Role::kActive && rule_on("A3-reclaim")) st.gate_new = true;
       st.start = BootTime{};
     }
     note(LogLevel::kWarn, "kafka-gate restarted", "");
@@ -319,13 +321,14 @@ void Decider::won(const Pending& p, BootTime now) {
   st.session = p.session;
   st.claimed_up = p.up;
   st.claimed_at = now;
-  st.replayed = st.gate_lost = false;
+  st.replayed = p.replayed;
+  st.gate_lost = false;
   st.start = p.start;
   st.settles = p.settles;
   st.handled = p.handled;
   st.w = st.w_sent = st.w_confirmed = p.w;
   st.emit = p.emit;
-  if (p.gate_inc == status_.gate_inc) st.fresh_gate = false;
+  if (p.gate_inc == status_.gate_inc) st.fresh_gate = st.gate_new = false;
   st.reset = {};
   st.torn_since.reset();
   st.changed_at = now;

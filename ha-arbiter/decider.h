@@ -149,6 +149,7 @@ struct RouterState {
   BootTime claimed_at;
   bool replayed = false;   // everything read before that is acknowledged under this claim
   bool gate_lost = false;  // kafka-gate restarted before: what it had still to replay is gone
+  bool gate_new = false;   // kafka-gate restarted: what the one before handed over under this claim may still land
   BootTime start;          // zero: everything held
   std::vector<SettledGen> settles;
   std::map<std::string, std::uint64_t> handled;  // gens settled by this claim
@@ -251,6 +252,7 @@ class Decider {  // NOLINT: in the order of reading, not of size
     SessionId session;
     std::uint64_t gate_inc = 0;  // of the kafka-gate that it was decided for
     bool up = false;
+    bool replayed = false;
     Emit emit = Emit::kNone;
     std::vector<SettledGen> settles;
     std::map<std::string, std::uint64_t> handled;
@@ -337,6 +339,7 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void release(RouterState& st, const std::string& why, BootTime now);
   void released(RouterState& st, bool unclean, BootTime now);
   void claim(RouterState& st, const std::string& why, BootTime now);
+  void claim_for_new_gate(RouterState& st, BootTime now);
   void add_claim(Pending p, RouterState& st, BootTime now);
   void settle_quietly(BootTime now);
   void echo_gens(BootTime now);

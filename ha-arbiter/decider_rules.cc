@@ -84,6 +84,7 @@ void Decider::note_watermark(RouterState& st) {
   }
   if (g->epoch != st.epoch || !g->w || to_ns(*g->w) <= 0) return;
   if (st.fresh_gate && !st.replayed) return;  // its records may begin behind a hole
+  if (st.gate_new) return;                    // what it sends may be overtaken until there is a new claim
   st.w = st.w ? std::max(*st.w, *g->w) : *g->w;
 }
 
@@ -377,6 +378,20 @@ void Decider::claim(RouterState& st, const std::string& why, BootTime now) {
   add_claim(std::move(p), st, now);
 }
 
+// A record that a dead kafka-gate handed over may land after its successor has sent it, and newer ones, again: under
+// the same epoch no fence would drop it. bmp-recv has kept all that was not acknowledged, so all of that is sent once
+// more, and W stays where it was when the gate died.
+void Decider::claim_for_new_gate(RouterState& st, BootTime now) {
+  const GateRouter* g = row(st.router);
+  Pending p;
+  p.w = st.w;
+  p.session = g->session;
+  p.up = g->up;
+  p.replayed = st.replayed;
+  p.why = "kafka-gate restarted";
+  add_claim(std::move(p), st, now);
+}
+
 void Decider::add_claim(Pending p, RouterState& st, BootTime now) {
   const auto own = own_.find(st.router);
   p.router = st.router;
@@ -430,6 +445,8 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
     why = "new session";
   else if (needs_reassert(st, now))
     why = "re-assert";
+  else if (st.gate_new && !st.old_row && g != nullptr && g->session == st.session && !g->torn)
+    return is_other_active(st, now) ? void() : claim_for_new_gate(st, now);
   else if (st.errand.order == Order::kRaise)
     why = "epoch raised";
   else
@@ -483,7 +500,7 @@ void Decider::serve_solo(RouterState& st, BootTime now) {
   st.session = g->session;
   st.claimed_up = g->up;
   st.claimed_at = now;
-  st.replayed = st.gate_lost = false;
+  st.replayed = st.gate_lost = st.gate_new = false;
   st.settles.clear();
   st.handled.clear();
   st.changed_at = now;

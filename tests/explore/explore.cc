@@ -186,7 +186,7 @@ struct Script {
   const char* name;
   std::vector<Change> changes;
 };
-// By peer: A announced anew, W withdrawn, D the peer goes down, U it comes up again.
+// By peer: A announced anew, W withdrawn, D the peer goes down, U it comes up again. W1A0: peer 1 first, then peer 0.
 const std::vector<Script>& scripts() {
   static const std::vector<Script> all = {
       {"A/-", {{0, What::kAnnounce}}},
@@ -195,6 +195,7 @@ const std::vector<Script>& scripts() {
       {"WA/-", {{0, What::kWithdraw}, {0, What::kAnnounce}}},
       {"DU/-", {{0, What::kPeerDown}, {0, What::kPeerUp}}},
       {"A/AW", {{0, What::kAnnounce}, {1, What::kAnnounce}, {1, What::kWithdraw}}},
+      {"W1A0", {{1, What::kWithdraw}, {0, What::kAnnounce}}},
       {"WAW/-", {{0, What::kWithdraw}, {0, What::kAnnounce}, {0, What::kWithdraw}}},
   };
   return all;

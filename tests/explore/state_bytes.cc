@@ -73,7 +73,7 @@ void StateBytes::put(const arbiter::RouterState& s) {
   all(s.hold, s.cls, s.stalled, s.session_seen, s.read_baseline, s.last_read, s.behind_since, s.fresh_gate, s.role,
       s.solo, s.solo_sent, s.unclean, s.session, s.claimed_up, s.start, s.settles, s.handled, s.w, s.w_sent,
       s.w_confirmed, s.released_at, s.cover, s.cover_now, s.emit, s.unheld_since, s.reset, s.old_row, s.claimed_at,
-      s.replayed, s.gate_lost, s.torn_since, s.errand.order, s.errand.wishes, s.errand.old, s.errand.begun,
+      s.replayed, s.gate_lost, s.gate_new, s.torn_since, s.errand.order, s.errand.wishes, s.errand.old, s.errand.begun,
       s.errand.wished_at, s.errand.deadline);
 }
 

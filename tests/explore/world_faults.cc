@@ -199,7 +199,7 @@ void World::lose_in_flight(NodeWorld& n, Oracle& oracle) {
     n.ghosts[p].resize(static_cast<std::size_t>(oracle.choose(count + 1)));
     any = any || !n.ghosts[p].empty();
   }
-  n.ghosts_in = any ? pick({1, 4}, oracle) : -1;
+  n.ghosts_in = any ? pick({1, 4, 9}, oracle) : -1;  // the last one: after others have taken over
 }
 
 void World::stop_gate(NodeWorld& n) {

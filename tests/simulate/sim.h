@@ -294,10 +294,11 @@ class Sim {
   void crash(Node& n);
   void stop(Process& p, Nanos how_long);
   bool is_known_double() const;
+  static bool parts_from_redis(Fault f) {
+    return f == Fault::kRedisLost || f == Fault::kRedisDown || f == Fault::kCutRedis;
+  }
   bool has_been_apart() const {
-    return std::any_of(begun_.begin(), begun_.end(), [](const auto& b) {
-      return b.first == Fault::kRedisLost || b.first == Fault::kRedisDown || b.first == Fault::kCutRedis;
-    });
+    return std::any_of(begun_.begin(), begun_.end(), [](const auto& b) { return parts_from_redis(b.fault); });
   }
 
   // --- sim_check.cc
@@ -330,7 +331,12 @@ class Sim {
   std::int64_t redis_step_ms_ = 0;
   bool coalesces_ = false;
   Nanos quiet_from_{0};
-  std::vector<std::pair<Fault, int>> begun_;
+  struct Begun {
+    Fault fault = Fault::kNone;
+    int node = 0;
+    Nanos at{0}, until{0};
+  };
+  std::vector<Begun> begun_;
   std::uint64_t incs_ = 100;
   // Kafka and the sink
   struct Partition {

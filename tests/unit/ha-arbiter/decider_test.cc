@@ -760,9 +760,21 @@ TEST_SUITE("kafka-gate restarts under a claim") {
     CHECK(o.role().role == Role::kStandby);
     CHECK(o.has("releasing"));
   }
-  TEST_CASE("after that: the claim goes on") {
+  TEST_CASE("after that: a new claim sends everything held again, so that nothing older can land behind it") {
     One o = restarted(true);
+    const std::uint64_t before = o.state().epoch;
+    const std::optional<BootTime> w = o.state().w;
     CHECK(o.role().role == Role::kActive);
+    CHECK(w == o.state().claimed_at - Millis(900));  // as when the gate died
+    REQUIRE(o.last.claims);
+    o.win();
+    CHECK(o.role().role == Role::kActive);
+    CHECK(o.state().epoch > before);
+    CHECK(o.state().start == BootTime{});
+    CHECK(o.state().w == w);
+    o.row().epoch = o.state().epoch;
+    o.tick();
+    CHECK_FALSE(o.last.claims);
     CHECK(o.state().w == o.row().w);
   }
   TEST_CASE("before the new process has said anything of the router, nothing is decided") {
