@@ -42,10 +42,11 @@ bool Decider::needs_own_gen(const RouterState& st) const {
   return own == st.handled.end() || own->second < gen_;
 }
 
-// A router stands in the blob while this node has something of it, and while others must see that it does not serve
-// a claim which Redis still shows.
+// A router stands in the blob while this node has something of it, while others must see that it does not serve a claim
+// which Redis still shows, and while what it sent alone is not settled: their re-assert begins at its W.
 bool Decider::is_shown(const RouterState& st) const {
   if (st.hold != Hold::kNone || st.role != Role::kStandby) return true;
+  if (st.solo_sent && rule_on("A6-shown")) return true;
   const auto own = own_.find(st.router);
   return own != own_.end() && own->second.node == s_.node;
 }

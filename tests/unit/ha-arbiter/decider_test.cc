@@ -659,6 +659,31 @@ TEST_SUITE("A4.7 re-assert") {
     CHECK(o.last.claims);  // the re-assert
     CHECK(o.d.gen() == gen + 1);
   }
+  TEST_CASE("what was sent alone is shown until it is settled, also when its session has ended and another owns") {
+    One o;
+    o.peer();
+    o.theirs().epoch = 9;
+    o.owner("p", 9);
+    o.tick();
+    for (int n = 0; n < 5; ++n) {
+      o.now += Millis(500);
+      o.d.begin_tick(o.now);
+      o.feed_gate();
+      o.last = o.d.decide(o.now);
+    }
+    REQUIRE(o.d.is_solo());
+    o.follow();
+    o.row().up = false;
+    o.row().session = {};
+    o.tick(Millis(3000));
+    o.row().role = Role::kStandby;
+    o.tick();
+    CHECK(o.state().hold == Hold::kNone);
+    CHECK(o.state().role == Role::kStandby);
+    const NodeBlob b = o.d.blob(o.now);
+    REQUIRE(b.routers.size() == 1);
+    CHECK(b.routers.at(0).solo);
+  }
   TEST_CASE("Redis is gone when this process wakes: solo after TTL, not silence for ever") {
     One o;
     o.become_owner();
