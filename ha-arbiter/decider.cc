@@ -321,8 +321,7 @@ void Decider::won(const Pending& p, BootTime now) {
   st.session = p.session;
   st.claimed_up = p.up;
   st.claimed_at = now;
-  st.replayed = p.replayed;
-  st.gate_lost = false;
+  st.replayed = st.gate_lost = false;
   st.start = p.start;
   st.settles = p.settles;
   st.handled = p.handled;

@@ -252,7 +252,6 @@ class Decider {  // NOLINT: in the order of reading, not of size
     SessionId session;
     std::uint64_t gate_inc = 0;  // of the kafka-gate that it was decided for
     bool up = false;
-    bool replayed = false;
     Emit emit = Emit::kNone;
     std::vector<SettledGen> settles;
     std::map<std::string, std::uint64_t> handled;

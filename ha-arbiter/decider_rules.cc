@@ -387,7 +387,6 @@ void Decider::claim_for_new_gate(RouterState& st, BootTime now) {
   p.w = st.w;
   p.session = g->session;
   p.up = g->up;
-  p.replayed = st.replayed;
   p.why = "kafka-gate restarted";
   add_claim(std::move(p), st, now);
 }
