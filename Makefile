@@ -66,9 +66,9 @@ LINK = $(CXX) -pthread $(FLAGS_$(BUILD)) $(CXXFLAGS) $(LDFLAGS)
 FLAGS_STAMP := $(OUT)/.flags
 FLAGS_NOW := $(COMPILE)
 $(shell mkdir -p $(OUT))
-ifneq ($(file <$(FLAGS_STAMP)),$(FLAGS_NOW))
-$(file >$(FLAGS_STAMP),$(FLAGS_NOW))
-endif
+# keep FILE, TEXT: writes it when it is not what the file says already. ($(file <) within a conditional was seen to fail in make 4.3.)
+keep = $(file >$(1).new,$(2))$(shell cmp -s $(1).new $(1) && rm -f $(1).new || mv -f $(1).new $(1))
+$(call keep,$(FLAGS_STAMP),$(FLAGS_NOW))
 
 objects = $(patsubst %.cc,$(OUT)/obj/%.o,$(1))
 
@@ -81,10 +81,7 @@ $(OUT)/obj/%.o: %.cc $(FLAGS_STAMP)
 define archive
 SRC_$(1) := $(2)
 LIB_$(1) := $(OUT)/lib$(1).a
-$(shell mkdir -p $(OUT))
-ifneq ($(file <$(OUT)/.list-$(1)),$(2))
-$(file >$(OUT)/.list-$(1),$(2))
-endif
+$(call keep,$(OUT)/.list-$(1),$(2))
 $$(LIB_$(1)): $$(call objects,$$(SRC_$(1))) $(OUT)/.list-$(1)
 	@rm -f $$@
 	@ar rcs $$@ $$(filter %.o,$$^)
