@@ -104,6 +104,7 @@ void AlarmWatch::look_at_peers(const Decider& d, const Census& census, const Rou
   const auto differs = [&](const auto& c) { return c.second != counts.begin()->second; };
   if (std::none_of(counts.begin(), counts.end(), differs)) return;
   std::vector<std::string> each;
+  each.reserve(counts.size());
   for (const auto& [id, n] : counts) each.push_back(fmt::format("{} on node {}", n, id));
   found[{Alarm::kRedundancyDiffers, router}].detail = fmt::format("peers up: {}", fmt::join(each, ", "));
 }
