@@ -3,26 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <cstdint>
+
+#include "ha-arbiter/words.h"
 
 namespace bmpha::arbiter {
 namespace {
 
 constexpr std::string_view kHead = "bmpha-census 1 ";
 constexpr std::size_t kIdSize = 32;
-
-template <class T>
-bool to_number(std::string_view text, T& out, int base = 10) {
-  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), out, base);
-  return error == std::errc() && at == text.data() + text.size();
-}
-
-std::string_view take_word(std::string_view& rest) {
-  const std::size_t end = std::min(rest.find(' '), rest.size());
-  const std::string_view word = rest.substr(0, end);
-  rest.remove_prefix(std::min(end + 1, rest.size()));
-  return word;
-}
 
 bool take_router(std::string_view word, PeerCounts& peers) {
   RouterId router;
@@ -52,7 +41,7 @@ Result<CensusText> decode_census(std::string_view text) {
   std::string_view rest = text.substr(kHead.size());
   CensusText c;
   const std::string_view inc = take_word(rest);
-  if (inc.size() != 16 || !to_number(inc, c.inc, 16) || !to_number(take_word(rest), c.number))
+  if (inc.size() != 16 || !to_number(inc, c.inc, UINT64_MAX, 16) || !to_number(take_word(rest), c.number))
     return R::failure("census malformed in its head");
   while (!rest.empty())
     if (!take_router(take_word(rest), c.peers))

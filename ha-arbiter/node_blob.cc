@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "common/node_name.h"
+#include "ha-arbiter/words.h"
 
 namespace bmpha::arbiter {
 namespace {
@@ -31,24 +31,6 @@ struct Cursor {
     return l;
   }
 };
-
-std::string_view take_word(std::string_view& rest) {
-  const std::size_t end = std::min(rest.find(' '), rest.size());
-  const std::string_view w = rest.substr(0, end);
-  rest.remove_prefix(std::min(end + 1, rest.size()));
-  return w;
-}
-
-template <class T>
-bool to_number(std::string_view text, T& out, T most, int base = 10) {
-  T v{};
-  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), v, base);
-  if (text.empty() || error != std::errc() || at != text.data() + text.size() || v > most) return false;
-  if constexpr (std::is_signed_v<T>)
-    if (v < 0) return false;
-  out = v;
-  return true;
-}
 
 bool to_counter(std::string_view text, std::uint64_t& out) { return to_number(text, out, kMaxCounter); }
 bool to_hex64(std::string_view text, std::uint64_t& out) { return to_number(text, out, UINT64_MAX, 16); }

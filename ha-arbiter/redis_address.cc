@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "ha-arbiter/words.h"
+
 namespace bmpha::arbiter {
 namespace {
 
@@ -15,12 +17,6 @@ constexpr const char* kExpected =
     "sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/MASTER[/DB], rediss+sentinel://... for TLS";
 constexpr std::uint16_t kSentinelPort = 26379;
 constexpr std::size_t kMaxSentinels = 32;
-
-template <class T>
-bool to_number(std::string_view text, T& out) {
-  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return !text.empty() && error == std::errc() && at == text.data() + text.size();
-}
 
 // %40 and the like, for user and password.
 std::optional<std::string> unescape(std::string_view text) {

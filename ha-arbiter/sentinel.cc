@@ -2,18 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <utility>
 
+#include "ha-arbiter/words.h"
+
 namespace bmpha::arbiter {
-namespace {
-
-bool to_port(const std::string& text, std::uint16_t& out) {
-  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && at == text.data() + text.size() && out != 0;
-}
-
-}  // namespace
 
 Sentinel::Sentinel(EventLoop& loop, Resolver& resolver, SentinelSettings settings, std::shared_ptr<TlsContext> tls)
     : loop_(loop),
@@ -91,7 +84,7 @@ void Sentinel::answered(const RedisReply& reply) {
         fmt::format("knows no master \"{}\" HINT: redis-url must name it as the Sentinels do", settings_.master));
   HostPort master;
   if (!reply.is_list() || reply.list.size() != 2 || !reply.list[0].is_text() || !reply.list[1].is_text() ||
-      reply.list[0].text.empty() || !to_port(reply.list[1].text, master.port))
+      reply.list[0].text.empty() || !to_number(reply.list[1].text, master.port) || master.port == 0)
     return next("the answer has another form");
   master.host = reply.list[0].text;
   finish(master);
