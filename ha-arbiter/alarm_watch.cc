@@ -117,9 +117,9 @@ std::vector<AlarmWatch::Change> AlarmWatch::look(const Decider& d, const Census&
     for (const auto& [router, st] : d.routers()) {
       look_at_router(d, st, found, now);
       look_at_peers(d, census, router, found, now);
-      for (auto& [key, entry] : found)
-        if (key.second == router) entry.name = st.name;
     }
+    for (auto& [key, entry] : found)
+      if (const auto st = d.routers().find(key.second); st != d.routers().end()) entry.name = st->second.name;
   }
   if (clock_skew)
     found[{Alarm::kRedisClock, {}}].detail =
