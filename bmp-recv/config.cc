@@ -80,8 +80,7 @@ void add_options(Options& o, Config& c) {
   o.duration("dump-cap", &c.dump_cap, "longest time that a session's dump may take", Millis{1}, kDay);
   o.duration("heartbeat-interval", &c.heartbeat_interval, "time between heartbeats of the collector object",
              Millis{100}, kDay);
-  o.text("metrics-listen", &c.metrics_listen, "ADDRESS:PORT for Prometheus to read metrics from over HTTP; empty: none",
-         check_metrics_listen);
+  add_metrics_option(o, &c.metrics_listen);
   o.text("dump-file", &c.dump_file, "file for the state dump on SIGUSR1; empty: one line on stdout");
   o.reloadable({"allow", "ring-bytes", "session-limit", "handshake-timeout", "idle-timeout", "eor-quiet", "dump-cap",
                 "heartbeat-interval", "dump-file"});

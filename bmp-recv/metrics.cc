@@ -7,9 +7,6 @@
 namespace bmpha::recv {
 namespace {
 
-double flag(bool b) { return b ? 1 : 0; }
-double number(std::uint64_t n) { return static_cast<double>(n); }
-
 struct Counted {
   std::uint64_t Counters::*count;
   const char* name;
@@ -75,10 +72,10 @@ void put_sessions(MetricsPage& page, const StateView& state) {
     peers += s.peers_up;
   }
   for (const auto& [phase, count] : phases)
-    page.gauge("bmpha_recv_sessions", "connections by phase", number(count), {{"phase", phase}});
-  page.gauge("bmpha_recv_sessions_paused", "connections that are not read for want of room", number(paused));
-  page.gauge("bmpha_recv_sessions_dumping", "sessions whose first dump goes on", number(dumping));
-  page.gauge("bmpha_recv_peers_up", "BGP peers that are up, over all sessions", number(peers));
+    page.gauge("bmpha_recv_sessions", "connections by phase", count, {{"phase", phase}});
+  page.gauge("bmpha_recv_sessions_paused", "connections that are not read for want of room", paused);
+  page.gauge("bmpha_recv_sessions_dumping", "sessions whose first dump goes on", dumping);
+  page.gauge("bmpha_recv_peers_up", "BGP peers that are up, over all sessions", peers);
 }
 
 }  // namespace
@@ -90,10 +87,10 @@ MetricsPage metrics_page(const StateView& state) {
   put_faults(page, state.counters);
   put_undecoded(page, state.counters);
   for (const Counted& c : kCounted) page.counter(c.name, c.help, state.counters.*c.count);
-  page.gauge("bmpha_recv_gate_up", "1 while kafka-gate is connected", flag(state.gate_inc != 0));
-  page.gauge("bmpha_recv_ring_bytes", "bytes of records that the gate has not released", number(state.ring.bytes()));
-  page.gauge("bmpha_recv_ring_records", "records that the gate has not released", number(state.ring.records()));
-  page.gauge("bmpha_recv_ring_limit_bytes", "ring-bytes", number(state.ring.limit()));
+  page.gauge("bmpha_recv_gate_up", "1 while kafka-gate is connected", state.gate_inc != 0);
+  page.gauge("bmpha_recv_ring_bytes", "bytes of records that the gate has not released", state.ring.bytes());
+  page.gauge("bmpha_recv_ring_records", "records that the gate has not released", state.ring.records());
+  page.gauge("bmpha_recv_ring_limit_bytes", "ring-bytes", state.ring.limit());
   return page;
 }
 

@@ -22,7 +22,6 @@
 #include <string_view>
 
 #include "common/log_counts.h"
-#include "common/options.h"
 
 namespace bmpha {
 namespace {
@@ -131,7 +130,7 @@ MetricsPage::Family& MetricsPage::family(const std::string& name, const std::str
   return f;
 }
 
-void MetricsPage::gauge(const std::string& name, const std::string& help, double value, Labels labels) {
+void MetricsPage::put_gauge(const std::string& name, const std::string& help, double value, Labels labels) {
   Sample s;
   s.labels = std::move(labels);
   s.value = value;
@@ -209,6 +208,11 @@ void MetricsServer::publish(MetricsPage page) {
     families.push_back(std::move(out));
   }
   impl_->page->replace(std::move(families));
+}
+
+void add_metrics_option(Options& o, std::string* address) {
+  o.text("metrics-listen", address, "ADDRESS:PORT for Prometheus to read metrics from over HTTP; empty: none",
+         check_metrics_listen);
 }
 
 std::string check_metrics_listen(const std::string& text) {

@@ -15,10 +15,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "common/clock.h"
+#include "common/options.h"
 #include "common/result.h"
 
 namespace bmpha {
@@ -49,7 +51,11 @@ class MetricsPage {
   };
 
   // One name has one kind, and its samples differ in their labels. A name that counts ends in _total.
-  void gauge(const std::string& name, const std::string& help, double value, Labels labels = {});
+  template <class N>
+  requires std::is_arithmetic_v<N>
+  void gauge(const std::string& name, const std::string& help, N value, Labels labels = {}) {
+    put_gauge(name, help, static_cast<double>(value), std::move(labels));
+  }
   void counter(const std::string& name, const std::string& help, std::uint64_t value, Labels labels = {});
   // Buckets with rising bounds; the one without a bound is added.
   void histogram(const std::string& name, const std::string& help, std::vector<Bucket> buckets, std::uint64_t count,
@@ -57,6 +63,7 @@ class MetricsPage {
   const std::map<std::string, Family>& families() const { return families_; }
 
  private:
+  void put_gauge(const std::string& name, const std::string& help, double value, Labels labels);
   Family& family(const std::string& name, const std::string& help, Kind kind);
   std::map<std::string, Family> families_;
 };
@@ -80,6 +87,9 @@ class MetricsServer {
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// The key `metrics-listen`, the same in every tool.
+void add_metrics_option(Options& o, std::string* address);
 
 // ADDRESS:PORT with a numeric address, IPv6 in brackets; empty is right as well.
 std::string check_metrics_listen(const std::string& text);

@@ -92,8 +92,7 @@ void add_options(Options& o, Config& c) {
            "what has one active node: every router, or the collector with all its routers");
   o.choice("trim", &c.trim, {"evidence", "time"},
            "held records are dropped when the owner is known to have sent them, or when they are older than hold");
-  o.text("metrics-listen", &c.metrics_listen, "ADDRESS:PORT for Prometheus to read metrics from over HTTP; empty: none",
-         check_metrics_listen);
+  add_metrics_option(o, &c.metrics_listen);
   o.text("dump-file", &c.dump_file, "file for the state dump on SIGUSR1; empty: one line on stdout");
   o.duration("tick", &c.tick, "time between two exchanges with Redis", Millis{50}, kMinute);
   o.duration("redis-timeout", &c.redis_timeout, "deadline of one exchange with Redis", Millis{20}, kMinute);

@@ -10,13 +10,12 @@ namespace {
 constexpr std::size_t kClasses = 4;
 constexpr Role kRoles[] = {Role::kStandby, Role::kActive, Role::kReleasing};
 
-double flag(bool b) { return b ? 1 : 0; }
 double seconds(Nanos n) { return std::chrono::duration<double>(n).count(); }
 
 void put_alarms(MetricsPage& page, const AlarmWatch& alarms) {
   for (const Alarm a : kAlarms) {
     const std::size_t raised = alarms.raised(a);
-    page.gauge("bmpha_alarm", "1 while the alarm is raised", flag(raised > 0), {{"alarm", alarm_name(a)}});
+    page.gauge("bmpha_alarm", "1 while the alarm is raised", raised > 0, {{"alarm", alarm_name(a)}});
     page.gauge("bmpha_alarm_count", "how often the alarm is raised now: routers, or 1 for the cluster's own",
                static_cast<double>(raised), {{"alarm", alarm_name(a)}});
   }
@@ -53,20 +52,20 @@ void put_node(MetricsPage& page, const Decider& d, bool redis_up, BootTime now) 
       std::count_if(d.nodes().begin(), d.nodes().end(), [&](const auto& n) { return d.is_live(n.second, now); });
   page.gauge("bmpha_arbiter_nodes_live", "nodes of the cluster that live, this one too", static_cast<double>(live + 1));
   for (const Mode m : {Mode::kAutomatic, Mode::kForcedActive, Mode::kForcedStandby})
-    page.gauge("bmpha_arbiter_mode", "1 for the mode that is set", flag(d.mode() == m), {{"mode", mode_name(m)}});
-  page.gauge("bmpha_arbiter_joined", "1 when this node takes part", flag(d.has_joined()));
-  page.gauge("bmpha_arbiter_solo", "1 while this node decides without Redis", flag(d.is_solo()));
-  page.gauge("bmpha_arbiter_leaving", "1 while this node hands over to stop", flag(d.is_leaving()));
+    page.gauge("bmpha_arbiter_mode", "1 for the mode that is set", d.mode() == m, {{"mode", mode_name(m)}});
+  page.gauge("bmpha_arbiter_joined", "1 when this node takes part", d.has_joined());
+  page.gauge("bmpha_arbiter_solo", "1 while this node decides without Redis", d.is_solo());
+  page.gauge("bmpha_arbiter_leaving", "1 while this node hands over to stop", d.is_leaving());
   page.gauge("bmpha_arbiter_gen", "this node's generation", static_cast<double>(d.gen()));
   page.gauge("bmpha_arbiter_highest_epoch", "highest epoch of a claim that this node knows",
              static_cast<double>(d.persisted().epoch));
-  page.gauge("bmpha_arbiter_redis_up", "1 while Redis answers", flag(redis_up));
+  page.gauge("bmpha_arbiter_redis_up", "1 while Redis answers", redis_up);
   page.gauge("bmpha_arbiter_tick_lateness_seconds", "how late the last tick was", seconds(d.lateness()));
   page.gauge("bmpha_arbiter_timing_broken", "1 while a bound of time is broken and nothing is trimmed",
-             flag(d.broken_timing().has_value()));
-  page.gauge("bmpha_arbiter_gate_up", "1 while kafka-gate is heard", flag(!d.gate_is_silent(now)));
-  page.gauge("bmpha_arbiter_recv_up", "1 while kafka-gate hears bmp-recv", flag(d.gate_status().recv_alive));
-  page.gauge("bmpha_arbiter_kafka_up", "1 while kafka-gate calls Kafka good", flag(d.gate_status().kafka_ok));
+             d.broken_timing().has_value());
+  page.gauge("bmpha_arbiter_gate_up", "1 while kafka-gate is heard", !d.gate_is_silent(now));
+  page.gauge("bmpha_arbiter_recv_up", "1 while kafka-gate hears bmp-recv", d.gate_status().recv_alive);
+  page.gauge("bmpha_arbiter_kafka_up", "1 while kafka-gate calls Kafka good", d.gate_status().kafka_ok);
 }
 
 void put_counters(MetricsPage& page, const DumpFacts& f) {

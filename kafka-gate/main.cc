@@ -26,8 +26,7 @@ int run(int argc, char** argv) {
   o.duration("retain", &c.retain, "held records are kept until the owner's progress has passed them by this");
   o.duration("kafka-bad", &c.kafka_bad, "Kafka counts as failing after this without progress", Millis{500});
   o.duration("kafka-good", &c.kafka_good, "... and as good again after this without trouble");
-  o.text("metrics-listen", &c.metrics_listen, "ADDRESS:PORT for Prometheus to read metrics from over HTTP; empty: none",
-         check_metrics_listen);
+  add_metrics_option(o, &c.metrics_listen);
   o.text("dump-file", &c.dump_file, "where USR1 writes the state as JSON; empty: standard output");
   o.flag("create-topics", &c.create_topics, "create the topic and exit");
   o.number("replication", &c.replication, "with --create-topics: copies of each partition", 1, 100);

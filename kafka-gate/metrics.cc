@@ -33,9 +33,6 @@ constexpr Counted kCounted[] = {
 };
 static_assert(sizeof(HeldCounters) == sizeof(std::uint64_t) * std::size(kCounted), "each of them is shown");
 
-double flag(bool b) { return b ? 1 : 0; }
-double number(std::uint64_t n) { return static_cast<double>(n); }
-
 struct Sums {
   std::array<std::uint64_t, std::size(kRoles)> routers{}, records{}, bytes{}, in_flight{};
   std::uint64_t up = 0, torn = 0, paused = 0, blocked = 0;
@@ -65,16 +62,15 @@ void put_routers(MetricsPage& page, const GateStatus& status, BootTime now) {
   for (const Role r : kRoles) {
     const auto n = static_cast<std::size_t>(r);
     const MetricsPage::Labels role = {{"role", role_name(r)}};
-    page.gauge("bmpha_gate_routers", "routers by role", number(s.routers.at(n)), role);
-    page.gauge("bmpha_gate_held_records", "records held, by their router's role", number(s.records.at(n)), role);
-    page.gauge("bmpha_gate_held_bytes", "bytes of records held, by their router's role", number(s.bytes.at(n)), role);
-    page.gauge("bmpha_gate_in_flight", "records handed to Kafka without an answer yet", number(s.in_flight.at(n)),
-               role);
+    page.gauge("bmpha_gate_routers", "routers by role", s.routers.at(n), role);
+    page.gauge("bmpha_gate_held_records", "records held, by their router's role", s.records.at(n), role);
+    page.gauge("bmpha_gate_held_bytes", "bytes of records held, by their router's role", s.bytes.at(n), role);
+    page.gauge("bmpha_gate_in_flight", "records handed to Kafka without an answer yet", s.in_flight.at(n), role);
   }
-  page.gauge("bmpha_gate_routers_up", "routers with a session", number(s.up));
-  page.gauge("bmpha_gate_routers_torn", "routers that cannot be continued until a dump has ended", number(s.torn));
-  page.gauge("bmpha_gate_routers_paused", "routers that are not read for want of room", number(s.paused));
-  page.gauge("bmpha_gate_routers_blocked", "active routers of which nothing may be sent now", number(s.blocked));
+  page.gauge("bmpha_gate_routers_up", "routers with a session", s.up);
+  page.gauge("bmpha_gate_routers_torn", "routers that cannot be continued until a dump has ended", s.torn);
+  page.gauge("bmpha_gate_routers_paused", "routers that are not read for want of room", s.paused);
+  page.gauge("bmpha_gate_routers_blocked", "active routers of which nothing may be sent now", s.blocked);
   const Nanos age = s.oldest_unacked ? Nanos(now - *s.oldest_unacked) : Nanos{0};
   page.gauge("bmpha_gate_oldest_unacked_age_seconds", "age of the oldest record without Kafka's acknowledgement",
              std::chrono::duration<double>(age).count());
@@ -99,12 +95,12 @@ MetricsPage metrics_page(const Gate& gate, const GateStatus& status, const DumpF
                          const HeldCounters& counters, BootTime now) {
   MetricsPage page = tool_page("kafka-gate");
   put_routers(page, status, now);
-  page.gauge("bmpha_gate_bytes_limit", "bytes-limit", number(gate.bytes_limit()));
-  page.gauge("bmpha_gate_recv_up", "1 while bmp-recv is heard", flag(status.recv_alive));
-  page.gauge("bmpha_gate_kafka_up", "1 while Kafka counts as good", flag(facts.kafka_ok));
-  page.gauge("bmpha_gate_producing", "1 while records may be sent", flag(facts.producing));
-  page.gauge("bmpha_gate_outstanding", "copies in the Kafka client", number(facts.outstanding));
-  page.gauge("bmpha_gate_outstanding_bytes", "bytes in the Kafka client", number(facts.outstanding_bytes));
+  page.gauge("bmpha_gate_bytes_limit", "bytes-limit", gate.bytes_limit());
+  page.gauge("bmpha_gate_recv_up", "1 while bmp-recv is heard", status.recv_alive);
+  page.gauge("bmpha_gate_kafka_up", "1 while Kafka counts as good", facts.kafka_ok);
+  page.gauge("bmpha_gate_producing", "1 while records may be sent", facts.producing);
+  page.gauge("bmpha_gate_outstanding", "copies in the Kafka client", facts.outstanding);
+  page.gauge("bmpha_gate_outstanding_bytes", "bytes in the Kafka client", facts.outstanding_bytes);
   page.counter("bmpha_gate_producers_total", "Kafka clients made; more than one: the ones before failed for good",
                facts.producers);
   page.counter("bmpha_gate_malformed_total", "frames that could not be read", facts.malformed);

@@ -56,8 +56,7 @@ void declare(Options& o, Settings& s) {
   o.text("retention", &s.retention, "history is kept so long, 0: for ever", check_retention);
   o.duration("sweep-interval", &s.sink.writer.sweep_interval, "pause between deletions of dead rows", Millis{1000});
   o.text("node-name", &s.node_name, "name of this sink in its log lines", check_node_name);
-  o.text("metrics-listen", &s.sink.metrics_listen,
-         "ADDRESS:PORT for Prometheus to read metrics from over HTTP; empty: none", check_metrics_listen);
+  add_metrics_option(o, &s.sink.metrics_listen);
   o.text("dump-file", &s.sink.dump_file, "where USR1 writes the state as JSON; empty: standard output");
   o.flag("migrate", &s.migrate, "bring the database's schema up to date and exit");
   o.reloadable({"retention"});

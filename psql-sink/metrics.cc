@@ -6,12 +6,6 @@
 namespace bmpha::sink {
 namespace {
 
-double flag(bool b) { return b ? 1 : 0; }
-template <class N>
-double number(N n) {
-  return static_cast<double>(n);
-}
-
 void put_counts(MetricsPage& page, const WriterStats& w) {
   const BatchCounts& c = w.counts;
   page.counter("bmpha_sink_records_total", "records handled", c.records);
@@ -30,7 +24,7 @@ void put_counts(MetricsPage& page, const WriterStats& w) {
   page.counter("bmpha_sink_database_failures_total", "transactions and connections that failed", w.database_failures);
   page.counter("bmpha_sink_gaps_total", "gaps in the log", w.gaps);
   page.counter("bmpha_sink_swept_rows_total", "dead rows deleted", w.swept);
-  page.gauge("bmpha_sink_attributes_known", "attribute sets remembered as stored", number(w.attributes_known));
+  page.gauge("bmpha_sink_attributes_known", "attribute sets remembered as stored", w.attributes_known);
 }
 
 void put_partitions(MetricsPage& page, const SinkStatus& s) {
@@ -41,13 +35,13 @@ void put_partitions(MetricsPage& page, const SinkStatus& s) {
     paused += p.paused ? 1 : 0;
     if (p.log_end < 0 || p.next_offset < 0) continue;  // not known yet
     page.gauge("bmpha_sink_lag", "records of the partition that are not in the database yet",
-               number(std::max<std::int64_t>(p.log_end - p.next_offset, 0)),
+               std::max<std::int64_t>(p.log_end - p.next_offset, 0),
                {{"topic", p.partition.topic}, {"partition", std::to_string(p.partition.number)}});
   }
-  page.gauge("bmpha_sink_partitions", "partitions that this sink reads", number(s.partitions.size()));
-  page.gauge("bmpha_sink_partitions_paused", "partitions not read on, as their queue is full", number(paused));
-  page.gauge("bmpha_sink_queued_records", "records waiting for the database", number(records));
-  page.gauge("bmpha_sink_queued_bytes", "bytes waiting for the database", number(bytes));
+  page.gauge("bmpha_sink_partitions", "partitions that this sink reads", s.partitions.size());
+  page.gauge("bmpha_sink_partitions_paused", "partitions not read on, as their queue is full", paused);
+  page.gauge("bmpha_sink_queued_records", "records waiting for the database", records);
+  page.gauge("bmpha_sink_queued_bytes", "bytes waiting for the database", bytes);
 }
 
 // Powers of two from half a millisecond to a minute.
@@ -55,8 +49,8 @@ void put_latency(MetricsPage& page, const std::string& name, const std::string& 
   constexpr unsigned kFirst = 9, kLast = 26;
   std::vector<MetricsPage::Bucket> buckets;
   for (unsigned power = kFirst; power <= kLast; ++power)
-    buckets.push_back({number(std::uint64_t{1} << power) / 1e6, l.below_power(power)});
-  page.histogram(name, help, std::move(buckets), l.total(), number(l.sum_us()) / 1e6);
+    buckets.push_back({static_cast<double>(std::uint64_t{1} << power) / 1e6, l.below_power(power)});
+  page.histogram(name, help, std::move(buckets), l.total(), static_cast<double>(l.sum_us()) / 1e6);
 }
 
 }  // namespace
@@ -64,10 +58,10 @@ void put_latency(MetricsPage& page, const std::string& name, const std::string& 
 MetricsPage metrics_page(const SinkStatus& s) {
   const WriterStats sum = sum_of(s.writers);
   MetricsPage page = tool_page("psql-sink");
-  page.gauge("bmpha_sink_starting", "1 while it waits for servers before it reads", flag(!s.waiting_for.empty()));
-  page.gauge("bmpha_sink_kafka_up", "1 while Kafka gives no trouble", flag(s.kafka_ok && s.waiting_for.empty()));
-  page.gauge("bmpha_sink_database_up", "1 while all writers are connected", flag(sum.connected));
-  page.gauge("bmpha_sink_fence_alarm", "1 while nothing of some router passes the fence", flag(sum.fence_alarm));
+  page.gauge("bmpha_sink_starting", "1 while it waits for servers before it reads", !s.waiting_for.empty());
+  page.gauge("bmpha_sink_kafka_up", "1 while Kafka gives no trouble", s.kafka_ok && s.waiting_for.empty());
+  page.gauge("bmpha_sink_database_up", "1 while all writers are connected", sum.connected);
+  page.gauge("bmpha_sink_fence_alarm", "1 while nothing of some router passes the fence", sum.fence_alarm);
   put_counts(page, sum);
   put_partitions(page, s);
   page.counter("bmpha_sink_pauses_total", "times that a partition's queue was full", s.pauses);
