@@ -3,6 +3,7 @@
 
 #include "bmp-recv/bgp_attributes.h"
 #include "bmp-recv/bgp_open.h"
+#include "bmp-recv/ext_community_text.h"
 #include "bmp-recv/text.h"
 
 namespace bmpha::recv {
@@ -12,7 +13,6 @@ void append_address(TextBuffer& out, const Address& a);
 // Each AS number after one space, sets as " { 1 2 }", confederation segments unmarked.
 void append_as_path(TextBuffer& out, const AsPath& path);
 void append_communities(TextBuffer& out, Bytes value);
-void append_ext_communities(TextBuffer& out, Bytes value);
 void append_large_communities(TextBuffer& out, Bytes value);
 // Dotted quads, each followed by a space.
 void append_cluster_list(TextBuffer& out, Bytes value);

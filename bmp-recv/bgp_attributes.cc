@@ -2,6 +2,11 @@
 
 #include <algorithm>
 
+#include "bmp-recv/ext_community_text.h"
+#include "bmp-recv/ls_tlvs.h"
+#include "bmp-recv/prefix_sid_text.h"
+#include "bmp-recv/tunnel_text.h"
+
 namespace bmpha::recv {
 namespace {
 
@@ -72,85 +77,203 @@ bool parse_either_width(Bytes value, bool expect_as4, PathAttributes& out, bool&
 }
 
 // RFC 6793 4.2.3 and 6: AS4_PATH and AS4_AGGREGATOR complete what an old speaker sent.
-void apply_as4(Bytes as4_path, Bytes as4_aggregator, PathAttributes& out, AttributeFaults& faults) {
+void apply_as4(PathAttributes& out, AttributeFaults& faults) {
   const bool has_aggregator4 = out.has(AttributeType::kAs4Aggregator);
-  if (has_aggregator4 && as4_aggregator.size() != 8) {
+  if (has_aggregator4 && out.as4_aggregator_value.size() != 8) {
     faults.discard(Fault::kAs4Aggregator);
   } else if (has_aggregator4 && out.has_aggregator) {
     if (out.aggregator_asn != kAsTrans) return;  // a later old speaker has aggregated: both attributes are outdated
-    (void)parse_aggregator(as4_aggregator, out);
+    (void)parse_aggregator(out.as4_aggregator_value, out);
   }
   if (!out.has(AttributeType::kAs4Path)) return;
-  if (!parse_as_path(as4_path, 4, out.as4_path)) {
+  if (!parse_as_path(out.as4_path_value, 4, out.as4_path)) {
     faults.discard(Fault::kAs4Path);
     return;
   }
   merge_as4_path(out.as4_path, out.as_path, out.scratch);
 }
 
-struct Pending {  // values that are read when the others are known
-  Bytes as4_path, as4_aggregator, as_path;
-};
-
-// One attribute's value. Returns the fault, none when it is right or of no interest.
-Fault parse_value(AttributeType type, Bytes value, PathAttributes& out, Pending& pending) {
-  switch (type) {
-    case AttributeType::kOrigin:
-      return parse_origin(value, out.origin) ? Fault::kNone : Fault::kOrigin;
-    case AttributeType::kAsPath:
-      pending.as_path = value;
-      return Fault::kNone;
-    case AttributeType::kNextHop:
-      if (value.size() != 4) return Fault::kNextHop;
-      std::copy(value.begin(), value.end(), out.next_hop.bytes.begin());
-      out.next_hop.size = 4;
-      return Fault::kNone;
-    case AttributeType::kMed:
-      return parse_u32(value, out.med) ? Fault::kNone : Fault::kMed;
-    case AttributeType::kLocalPref:
-      return parse_u32(value, out.local_pref) ? Fault::kNone : Fault::kLocalPref;
-    case AttributeType::kAtomicAggregate:
-      return value.empty() ? Fault::kNone : Fault::kAtomicAggregate;
-    case AttributeType::kAggregator:
-      return parse_aggregator(value, out) ? Fault::kNone : Fault::kAggregator;
-    case AttributeType::kCommunity:
-      out.communities = value;
-      return multiple_of(value, 4) ? Fault::kNone : Fault::kCommunity;
-    case AttributeType::kOriginatorId:
-      return parse_id(value, out.originator_id) ? Fault::kNone : Fault::kOriginatorId;
-    case AttributeType::kClusterList:
-      out.cluster_list = value;
-      return multiple_of(value, 4) ? Fault::kNone : Fault::kClusterList;
-    case AttributeType::kExtCommunity:
-      out.ext_communities = value;
-      return multiple_of(value, 8) ? Fault::kNone : Fault::kExtCommunity;
-    case AttributeType::kLargeCommunity:
-      out.large_communities = value;
-      return multiple_of(value, 12) ? Fault::kNone : Fault::kLargeCommunity;
-    case AttributeType::kMpReach:
-      out.mp_reach = value;
-      return Fault::kNone;
-    case AttributeType::kMpUnreach:
-      out.mp_unreach = value;
-      return Fault::kNone;
-    case AttributeType::kAs4Path:
-      pending.as4_path = value;
-      return Fault::kNone;
-    case AttributeType::kAs4Aggregator:
-      pending.as4_aggregator = value;
-      return Fault::kNone;
-  }
-  return Fault::kNone;
+Fault fault_unless(bool good, Fault f) { return good ? Fault::kNone : f; }
+// Prints into the attribute's extra column; what is malformed leaves the column empty.
+template <class Append>
+Fault fill(PathAttributes& out, ExtraColumn column, Fault f, Append&& append) {
+  TextBuffer& text = out.extra.fill(column);
+  if (append(text)) return Fault::kNone;
+  text.clear();
+  return f;
 }
 
-bool is_discardable(Fault f) { return f == Fault::kAtomicAggregate || f == Fault::kAggregator; }
+// How attributes of one type are read. `read` gives the fault that the value has; what that means for the message is
+// is_discardable().
+struct Rule {
+  AttributeType type;
+  std::uint8_t flags;  // the Optional and Transitive bits that the type has to have; 0xff: not judged
+  Fault (*read)(Bytes value, PathAttributes& out);
+};
+constexpr std::uint8_t kWellKnown = 0x40, kOptional = 0x80, kOptionalTransitive = 0xc0, kAnyFlags = 0xff;
+
+using enum AttributeType;
+constexpr Rule kRules[] = {
+    {kOrigin, kWellKnown,
+     [](Bytes v, PathAttributes& o) { return fault_unless(parse_origin(v, o.origin), Fault::kOrigin); }},
+    {kAsPath, kWellKnown,
+     [](Bytes v, PathAttributes& o) {
+       o.as_path_value = v;
+       return Fault::kNone;
+     }},
+    {kNextHop, kWellKnown,
+     [](Bytes v, PathAttributes& o) {
+       if (v.size() != 4) return Fault::kNextHop;
+       std::copy(v.begin(), v.end(), o.next_hop.bytes.begin());
+       o.next_hop.size = 4;
+       return Fault::kNone;
+     }},
+    {kMed, kOptional, [](Bytes v, PathAttributes& o) { return fault_unless(parse_u32(v, o.med), Fault::kMed); }},
+    {kLocalPref, kWellKnown,
+     [](Bytes v, PathAttributes& o) { return fault_unless(parse_u32(v, o.local_pref), Fault::kLocalPref); }},
+    {kAtomicAggregate, kWellKnown,
+     [](Bytes v, PathAttributes&) { return fault_unless(v.empty(), Fault::kAtomicAggregate); }},
+    {kAggregator, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) { return fault_unless(parse_aggregator(v, o), Fault::kAggregator); }},
+    {kCommunity, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       o.communities = v;
+       return fault_unless(multiple_of(v, 4), Fault::kCommunity);
+     }},
+    {kOriginatorId, kOptional,
+     [](Bytes v, PathAttributes& o) { return fault_unless(parse_id(v, o.originator_id), Fault::kOriginatorId); }},
+    {kClusterList, kOptional,
+     [](Bytes v, PathAttributes& o) {
+       o.cluster_list = v;
+       return fault_unless(multiple_of(v, 4), Fault::kClusterList);
+     }},
+    {kMpReach, kOptional,
+     [](Bytes v, PathAttributes& o) {
+       o.mp_reach = v;
+       return Fault::kNone;
+     }},
+    {kMpUnreach, kOptional,
+     [](Bytes v, PathAttributes& o) {
+       o.mp_unreach = v;
+       return Fault::kNone;
+     }},
+    {kExtCommunity, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       o.ext_communities = v;
+       return fault_unless(multiple_of(v, 8), Fault::kExtCommunity);
+     }},
+    {kAs4Path, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       o.as4_path_value = v;
+       return Fault::kNone;
+     }},
+    {kAs4Aggregator, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       o.as4_aggregator_value = v;
+       return Fault::kNone;
+     }},
+    {kPmsiTunnel, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       return fill(o, ExtraColumn::kPmsiTunnel, Fault::kPmsiTunnel,
+                   [v](TextBuffer& t) { return append_pmsi_tunnel(t, v); });
+     }},
+    {kTunnelEncapsulation, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       return fill(o, ExtraColumn::kTunnelEncapsulation, Fault::kTunnelEncapsulation,
+                   [v](TextBuffer& t) { return append_tunnel_encapsulation(t, v); });
+     }},
+    {kIpv6ExtCommunity, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       return fill(o, ExtraColumn::kIpv6ExtCommunities, Fault::kIpv6ExtCommunity, [v](TextBuffer& t) {
+         append_ipv6_ext_communities(t, v);
+         return multiple_of(v, 20);
+       });
+     }},
+    {kAigp, kOptional,
+     [](Bytes v, PathAttributes& o) {
+       return fill(o, ExtraColumn::kAigp, Fault::kAigp, [v](TextBuffer& t) { return append_aigp(t, v); });
+     }},
+    {kLinkState, kOptional,
+     [](Bytes v, PathAttributes& o) {
+       o.link_state = v;
+       return fault_unless(are_link_state_tlvs(v), Fault::kLinkState);
+     }},
+    {kLargeCommunity, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       o.large_communities = v;
+       return fault_unless(multiple_of(v, 12), Fault::kLargeCommunity);
+     }},
+    {kOtc, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       return fill(o, ExtraColumn::kOtc, Fault::kOtc, [v](TextBuffer& t) { return append_otc(t, v); });
+     }},
+    {kPrefixSid, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       PrefixSidResult result = PrefixSidResult::kOk;
+       const Fault f = fill(o, ExtraColumn::kPrefixSid, Fault::kPrefixSid, [&](TextBuffer& t) {
+         result = append_prefix_sid(t, v);
+         return result == PrefixSidResult::kOk;
+       });
+       return result == PrefixSidResult::kBadService ? Fault::kSrv6Service : f;
+     }},
+    {kBier, kAnyFlags,
+     [](Bytes v, PathAttributes& o) {
+       return fill(o, ExtraColumn::kBier, Fault::kBier, [v](TextBuffer& t) { return append_bier(t, v); });
+     }},
+    {kAttrSet, kOptionalTransitive,
+     [](Bytes v, PathAttributes& o) {
+       return fill(o, ExtraColumn::kAttrSet, Fault::kAttrSet, [v](TextBuffer& t) { return append_attr_set(t, v); });
+     }},
+};
+
+// Position in kRules by type; past its end: not decoded.
+constexpr std::array<std::uint8_t, 256> kRuleOf = [] {
+  std::array<std::uint8_t, 256> at{};
+  at.fill(std::size(kRules));
+  for (std::size_t n = 0; n < std::size(kRules); ++n)
+    at[static_cast<std::size_t>(kRules[n].type)] = static_cast<std::uint8_t>(n);
+  return at;
+}();
+
+const Rule* rule_of(AttributeType type) {
+  const std::size_t n = kRuleOf[static_cast<std::size_t>(type)];
+  return n < std::size(kRules) ? &kRules[n] : nullptr;
+}
+
+bool is_discardable(Fault f) {
+  switch (f) {
+    case Fault::kAtomicAggregate:  // RFC 7606 7.6
+    case Fault::kAggregator:       // RFC 7606 7.7
+    case Fault::kAigp:             // RFC 7311 3
+    case Fault::kPrefixSid:        // RFC 8669 6
+    case Fault::kBier:             // adds nothing to where the route leads
+    case Fault::kLinkState:        // RFC 9552 8.2.2
+      return true;
+    default:
+      return false;
+  }
+}
 bool is_mp(AttributeType t) { return t == AttributeType::kMpReach || t == AttributeType::kMpUnreach; }
 
+// One attribute's value, or the attribute as it is when its type is unknown.
+Fault read_attribute(const RawAttribute& a, PathAttributes& out, AttributeFaults& faults) {
+  const Rule* rule = rule_of(a.type);
+  if (rule == nullptr) {
+    append_other(out.extra.fill(ExtraColumn::kOther), static_cast<std::uint8_t>(a.type), a.flags, a.value);
+    return Fault::kNone;
+  }
+  if (rule->flags != kAnyFlags && (a.flags & kOptionalTransitive) != rule->flags)
+    faults.discard(Fault::kAttributeFlags);
+  return rule->read(a.value, out);
+}
+
+}  // namespace
+
 bool next_attribute(ByteReader& r, RawAttribute& out) {
-  std::uint8_t flags = 0, type = 0, short_length = 0;
+  std::uint8_t type = 0, short_length = 0;
   std::uint16_t length = 0;
-  if (!r.u8(flags) || !r.u8(type)) return false;
-  if ((flags & kExtendedLength) != 0) {
+  if (!r.u8(out.flags) || !r.u8(type)) return false;
+  if ((out.flags & kExtendedLength) != 0) {
     if (!r.u16(length)) return false;
   } else {
     if (!r.u8(short_length)) return false;
@@ -160,12 +283,10 @@ bool next_attribute(ByteReader& r, RawAttribute& out) {
   return r.bytes(length, out.value);
 }
 
-}  // namespace
-
 const std::bitset<256>& decoded_attributes() {
   static const std::bitset<256> kDecoded = [] {
     std::bitset<256> types;
-    for (const unsigned type : {1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U, 10U, 14U, 15U, 16U, 17U, 18U, 32U}) types.set(type);
+    for (const Rule& rule : kRules) types.set(static_cast<std::size_t>(rule.type));
     return types;
   }();
   return kDecoded;
@@ -231,14 +352,15 @@ void PathAttributes::clear() {
   next_hop.size = 0;
   med = local_pref = aggregator_asn = 0;
   has_aggregator = false;
-  communities = ext_communities = large_communities = cluster_list = mp_reach = mp_unreach = {};
+  communities = ext_communities = large_communities = cluster_list = mp_reach = mp_unreach = link_state = {};
+  as_path_value = as4_path_value = as4_aggregator_value = {};
+  extra.clear();
 }
 
 void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults) {
   const auto withdraw = [&](Fault f) {
     if (faults.withdraw == Fault::kNone) faults.withdraw = f;
   };
-  Pending pending;
   ByteReader r(field);
   while (!r.empty()) {
     RawAttribute a;
@@ -254,7 +376,7 @@ void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, Attribu
       faults.discard(Fault::kDuplicateAttribute);
       continue;
     }
-    const Fault f = parse_value(a.type, a.value, out, pending);
+    const Fault f = read_attribute(a, out, faults);
     if (is_discardable(f)) {
       faults.discard(f);
       continue;
@@ -265,9 +387,9 @@ void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, Attribu
   }
   if (!out.has(AttributeType::kAsPath)) return;
   bool is_as4 = expect_as4;
-  if (!parse_either_width(pending.as_path, expect_as4, out, is_as4)) return withdraw(Fault::kAsPath);
-  faults.other_as_width = is_as4 != expect_as4 && !pending.as_path.empty();
-  if (!is_as4) apply_as4(pending.as4_path, pending.as4_aggregator, out, faults);
+  if (!parse_either_width(out.as_path_value, expect_as4, out, is_as4)) return withdraw(Fault::kAsPath);
+  faults.other_as_width = is_as4 != expect_as4 && !out.as_path_value.empty();
+  if (!is_as4) apply_as4(out, faults);
 }
 
 }  // namespace bmpha::recv

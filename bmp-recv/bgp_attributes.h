@@ -1,6 +1,6 @@
-// Path attributes (RFC 4271 4.3, 5; RFC 1997, 4360, 4456, 6793, 8092). Values that need no arithmetic stay raw bytes,
-// borrowed from the UPDATE; numbers are decoded. One PathAttributes is reused for every UPDATE: in steady state
-// nothing is allocated.
+// Path attributes (RFC 4271 4.3, 5; RFC 1997, 4360, 4456, 6793, 8092, and those of extra_attributes.h). Values that
+// need no arithmetic stay raw bytes, borrowed from the UPDATE; numbers are decoded; rare attributes become text at
+// once. One PathAttributes is reused for every UPDATE: in steady state nothing is allocated.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "bmp-recv/extra_attributes.h"
 #include "bmp-recv/fault.h"
 #include "common/byte_reader.h"
 
@@ -30,10 +31,19 @@ enum class AttributeType : std::uint8_t {
   kExtCommunity = 16,
   kAs4Path = 17,
   kAs4Aggregator = 18,
+  kPmsiTunnel = 22,
+  kTunnelEncapsulation = 23,
+  kIpv6ExtCommunity = 25,
+  kAigp = 26,
+  kLinkState = 29,
   kLargeCommunity = 32,
+  kOtc = 35,
+  kPrefixSid = 40,
+  kBier = 41,
+  kAttrSet = 128,
 };
 
-// The types above, by number.
+// The types above, by number; others are kept as they are.
 const std::bitset<256>& decoded_attributes();
 
 // RFC 4271 4.3 b), RFC 5065 3.
@@ -71,8 +81,11 @@ struct Address {
 
 struct RawAttribute {
   AttributeType type{};
+  std::uint8_t flags = 0;
   Bytes value;
 };
+// Takes one attribute off the cursor. False: it does not fit.
+[[nodiscard]] bool next_attribute(ByteReader& r, RawAttribute& out);
 
 struct PathAttributes {
   std::vector<RawAttribute> all;  // as received, without those that were discarded
@@ -88,6 +101,9 @@ struct PathAttributes {
   std::array<std::uint8_t, 4> originator_id{};
   Bytes communities, ext_communities, large_communities, cluster_list;  // lengths are multiples of their item
   Bytes mp_reach, mp_unreach;
+  Bytes link_state;                                           // the BGP-LS attribute, TLVs
+  Bytes as_path_value, as4_path_value, as4_aggregator_value;  // as received: they are read together, at the end
+  ExtraAttributes extra;
   AsPath as4_path, scratch;
 
   void clear();
@@ -107,8 +123,11 @@ struct AttributeFaults {
   }
 };
 
-// Decodes a whole path attribute field. `expect_as4`: 4-byte AS numbers are tried first. Attribute flags are not
-// judged: routers send them wrong, and the type alone says how to read the value.
+// Decodes a whole path attribute field. `expect_as4`: 4-byte AS numbers are tried first.
+//
+// A malformed attribute has the effect that RFC 7606 7 or the attribute's own RFC gives it. Wrong Optional and
+// Transitive bits (RFC 7606 3.c: treat-as-withdraw) are only counted: what is decoded here is the report of a router
+// that holds the route, and the type alone says how to read the value.
 void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults);
 
 }  // namespace bmpha::recv

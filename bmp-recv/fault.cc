@@ -68,6 +68,18 @@ const char* fault_name(Fault f) {
       return "ext_community";
     case Fault::kLargeCommunity:
       return "large_community";
+    case Fault::kIpv6ExtCommunity:
+      return "ipv6_ext_community";
+    case Fault::kPmsiTunnel:
+      return "pmsi_tunnel";
+    case Fault::kTunnelEncapsulation:
+      return "tunnel_encapsulation";
+    case Fault::kOtc:
+      return "otc";
+    case Fault::kAttrSet:
+      return "attr_set";
+    case Fault::kSrv6Service:
+      return "srv6_service";
     case Fault::kAtomicAggregate:
       return "atomic_aggregate";
     case Fault::kAggregator:
@@ -76,8 +88,18 @@ const char* fault_name(Fault f) {
       return "as4_path";
     case Fault::kAs4Aggregator:
       return "as4_aggregator";
+    case Fault::kAigp:
+      return "aigp";
+    case Fault::kPrefixSid:
+      return "prefix_sid";
+    case Fault::kBier:
+      return "bier";
+    case Fault::kLinkState:
+      return "link_state";
     case Fault::kDuplicateAttribute:
       return "duplicate_attribute";
+    case Fault::kAttributeFlags:
+      return "attribute_flags";
     case Fault::kMissingAttribute:
       return "missing_attribute";
     case Fault::kCount:

@@ -43,12 +43,23 @@ enum class Fault : std::uint8_t {
   kClusterList,
   kExtCommunity,
   kLargeCommunity,
+  kIpv6ExtCommunity,
+  kPmsiTunnel,
+  kTunnelEncapsulation,
+  kOtc,
+  kAttrSet,
+  kSrv6Service,  // in Prefix-SID (RFC 9252 7)
   // Attributes: only the attribute is dropped (RFC 7606 "attribute discard").
   kAtomicAggregate,
   kAggregator,
   kAs4Path,
   kAs4Aggregator,
+  kAigp,
+  kPrefixSid,
+  kBier,
+  kLinkState,  // the BGP-LS attribute
   kDuplicateAttribute,
+  kAttributeFlags,    // the Optional or Transitive bit is wrong; the attribute is kept, since the router kept it
   kMissingAttribute,  // ORIGIN or AS_PATH is absent; the route is kept, since the router holds it
   kCount,
 };

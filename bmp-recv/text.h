@@ -35,6 +35,8 @@ class TextBuffer {
   }
   void number(std::uint64_t v);
   void clear() { size_ = 0; }
+  // Takes back what was appended behind `size` bytes.
+  void cut(std::size_t size) { size_ = size; }
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return capacity_; }
   std::string_view view() const { return {data_.get(), size_}; }

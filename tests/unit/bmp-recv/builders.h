@@ -47,9 +47,13 @@ inline std::string bmp(unsigned type, const std::string& body) {
 inline std::string bgp(unsigned type, const std::string& body) {
   return std::string(16, '\xff') + be16(body.size() + 19) + static_cast<char>(type) + body;
 }
+// With the flags that the type has to have, and the length in two bytes.
 inline std::string attribute(unsigned type, const std::string& value) {
-  std::string s{'\x50', static_cast<char>(type)};  // extended length
-  return s + be16(value.size()) + value;
+  static constexpr std::string_view kWellKnown("\x01\x02\x03\x05\x06", 5);
+  static constexpr std::string_view kNotTransitive("\x04\x09\x0a\x0e\x0f\x1a\x1d", 7);
+  const auto is_in = [c = static_cast<char>(type)](std::string_view list) { return list.find(c) != list.npos; };
+  const char flags = is_in(kWellKnown) ? '\x50' : is_in(kNotTransitive) ? '\x90' : '\xd0';
+  return std::string{flags, static_cast<char>(type)} + be16(value.size()) + value;
 }
 inline std::string update(const std::string& withdrawn, const std::string& attributes, const std::string& nlri) {
   return bgp(2, be16(withdrawn.size()) + withdrawn + be16(attributes.size()) + attributes + nlri);
