@@ -205,7 +205,7 @@ asan:  ## unit tests and corpus replay under address and undefined sanitizers
 	$(MAKE) --no-print-directory BUILD=asan check
 
 ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS),$(t)/*.cc $(t)/*.h) \
-  tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/tools/*.cc tests/preload/*.cc \
+  tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/fuzz/*.h tests/tools/*.cc tests/preload/*.cc \
   tests/explore/*.cc tests/explore/*.h tests/simulate/*.cc tests/simulate/*.h \
   tests/compat/*/*/*.cc tests/compat/*/*/*.h))
 LINT_SOURCES := $(filter %.cc,$(filter common/% $(TOOLS:%=%/%),$(ALL_SOURCES)))

@@ -1,0 +1,203 @@
+#include "bmp-recv/nlri_flowspec.h"
+
+#include "tests/unit/bmp-recv/nlri_builders.h"
+
+using namespace bmpha;
+using namespace bmpha::recv;
+using namespace bmpha::recv::testing;
+
+namespace {
+
+std::string columns(const FlowspecRoute& r) { return columns_of(r, append_flowspec_columns); }
+std::string key_of(const FlowspecRoute& r) {
+  KeyBytes key;
+  append_key(key, r);
+  return text_of(key);
+}
+
+template <bool kV6, bool kVpn>
+NlriResult parse(Bytes field, PathIds expected, std::vector<FlowspecRoute>& out) {
+  return parse_flowspec(field, kV6, kVpn, expected, out);
+}
+constexpr auto kParse4 = parse<false, false>;
+
+struct Case {
+  bool v6;
+  const char* components;
+  const char* want;
+};
+constexpr Case kCases[] = {
+    // RFC 8955 4.3: packets to 192.0.2.0/24 and TCP port 25.
+    {false, "01 18 c0 00 02  03 81 06  04 81 19", "dst 192.0.2.0/24; proto =6; port =25"},
+    // From 203.0.113.0/24 to 192.0.2.0/24, port 137 to 139 or 8080.
+    {false, "01 18 c0 00 02  02 18 cb 00 71  04 03 89 45 8b 91 1f 90",
+     "dst 192.0.2.0/24; src 203.0.113.0/24; port >=137&<=139|=8080"},
+    // To 192.0.2.1/32, fragments but not the first: neither DF nor FF.
+    {false, "01 20 c0 00 02 01  0c 80 05", "dst 192.0.2.1/32; fragment 0x5"},
+    {false, "01 00", "dst 0.0.0.0/0"},
+    {false, "01 09 0a ff", "dst 10.128.0.0/9"},  // bits beyond the length do not count
+    {false, "03 81 06  05 03 50 c5 5a  09 81 02", "proto =6; dport >=80&<=90; tcp-flags =0x2"},
+    {false, "09 02 12 c3 3f", "tcp-flags !0x12&!=0x3f"},
+    {false, "09 01 02 80 10", "tcp-flags =0x2|0x10"},
+    {false, "07 81 08 08 81 00", "icmp-type =8; icmp-code =0"},
+    {false, "0a 92 05 dc", "length >1500"},
+    {false, "0a a4 00 01 00 00", "length <65536"},
+    {false, "06 b1 00 00 00 01 00 00 00 00", "sport =4294967296"},
+    {false, "0b 06 0a c6 0c", "dscp !=10&!=12"},
+    {false, "05 80 00", "dport false"},
+    {false, "05 87 00", "dport true"},
+    {false, "05 c1 50", "dport =80"},  // AND of the first test has no meaning
+    // What GoBGP sends for a filter on 802.1p bits: no component of IPv4.
+    {false, "01 18 0a 46 00 05 81 50 18 0a 46 00 03 81 06", "dst 10.70.0.0/24; dport =80; type24 0x0a4600038106"},
+    {false, "0d 81 01", "type13 0x8101"},
+    // RFC 8956 3.8.1: to 2001:db8::/32, from the bits 64 to 104 that are 1234:5678:9a, and UDP.
+    {true, "01 20 00 20 01 0d b8  02 68 40 12 34 56 78 9a  03 81 11",
+     "dst 2001:db8::/32; src ::1234:5678:9a00:0/64-104; proto =17"},
+    // An offset within a byte: the pattern begins at its first bit.
+    {true, "02 68 3c 11 23 45 67 89 80", "src ::1:1234:5678:9800:0/60-104"},
+    {true, "01 00 00", "dst ::/0"},
+    {true, "01 80 7f 80", "dst ::1/127-128"},
+    {true, "0d a1 00 0f ff ff", "flow-label =1048575"},
+};
+
+std::string rule_of(bool v6, const std::string& components) {
+  FlowspecRoute r;
+  r.v6 = v6;
+  r.components = as_bytes(components);
+  TextBuffer t;
+  append_flow_rule(t, r);
+  return std::string(t.view());
+}
+
+// A rule with components of ascending type.
+std::string invent_components(Dice& dice, bool v6) {
+  std::string out;
+  for (unsigned type = 1; type <= (v6 ? 13U : 12U); ++type) {
+    if (dice.below(3) != 0) continue;
+    out += be8(type);
+    if (type <= 2) {
+      const auto length = static_cast<unsigned>(dice.below(v6 ? 129 : 33));
+      const auto offset = static_cast<unsigned>(v6 && length != 0 ? dice.below(length) : 0);
+      out += be8(length) + (v6 ? be8(offset) : "") + dice.bytes((length - offset + 7) / 8);
+      continue;
+    }
+    const auto tests = 1 + dice.below(4);
+    for (std::uint64_t n = 0; n < tests; ++n) {
+      const auto op = static_cast<unsigned>(dice.below(128)) & ~8U;
+      out += be8(op | (n + 1 == tests ? 0x80U : 0U)) + dice.bytes(std::size_t{1} << (op >> 4 & 3));
+    }
+  }
+  return out.empty() ? hex("01 00") + (v6 ? be8(0) : "") : out;
+}
+
+}  // namespace
+
+TEST_CASE("flow rules are printed in one form") {
+  for (const Case& c : kCases) {
+    CAPTURE(c.components);
+    const std::string components = hex(c.components);
+    std::vector<FlowspecRoute> list;
+    const std::string field = be8(components.size()) + components;
+    REQUIRE(parse_flowspec(as_bytes(field), c.v6, false, PathIds::kNo, list) == NlriResult::kOk);
+    REQUIRE(list.size() == 1);
+    CHECK(columns(list[0]) == std::string("||") + c.want);
+    CHECK(list[0].known == (std::string_view(c.want).find("type") == std::string_view::npos ||
+                            std::string_view(c.want).find("icmp") != std::string_view::npos));
+    CHECK(rule_of(c.v6, components) == c.want);
+  }
+}
+
+TEST_CASE("flow rules of a VPN begin with its distinguisher") {
+  const std::string field = hex("0c 0001 c0000201 0064 05 81 50");
+  const std::string whole = hex("0b 0001 c0000201 0064 05 81 50");
+  std::vector<FlowspecRoute> list;
+  CHECK(parse_flowspec(as_bytes(field), false, true, PathIds::kNo, list) == NlriResult::kBad);
+  REQUIRE(parse_flowspec(as_bytes(whole), false, true, PathIds::kNo, list) == NlriResult::kOk);
+  CHECK(columns(list[0]) == "192.0.2.1:100|1|dport =80");
+  CHECK(key_of(list[0]) == hex("0001 c0000201 0064 05 81 50"));
+}
+
+TEST_CASE("a long flow rule has a length of two octets") {
+  std::string components = hex("05");
+  for (unsigned port = 0; port < 400; ++port) components += hex("11") + be16(1000 + port);
+  components[components.size() - 3] = '\x91';
+  REQUIRE(components.size() == 1201);
+  const std::string field = be16(0xf000 | components.size()) + components + hex("03 03 81 06");
+  std::vector<FlowspecRoute> list;
+  REQUIRE(kParse4(as_bytes(field), PathIds::kNo, list) == NlriResult::kOk);
+  REQUIRE(list.size() == 2);
+  CHECK(columns(list[0]).starts_with("||dport =1000|=1001|"));
+  CHECK(columns(list[0]).ends_with("|=1399"));
+  CHECK(columns(list[1]) == "||proto =6");
+}
+
+TEST_CASE("flow rules survive a round trip, with and without path identifiers") {
+  std::vector<std::string> kept;  // components are borrowed
+  kept.reserve(100000);
+  const auto same = [](const FlowspecRoute& a, const FlowspecRoute& b) {
+    return columns(a) == columns(b) && key_of(a) == key_of(b);
+  };
+  const auto check = [&](bool v6, bool vpn, auto parse_field) {
+    check_round_trips<FlowspecRoute>(
+        [&](Dice& dice) {
+          FlowspecRoute r;
+          r.v6 = v6;
+          r.vpn = vpn;
+          if (vpn) dice.fill(r.rd);
+          kept.push_back(invent_components(dice, v6));
+          r.components = as_bytes(kept.back());
+          return r;
+        },
+        parse_field, same);
+  };
+  check(false, false, parse<false, false>);
+  check(true, false, parse<true, false>);
+  check(false, true, parse<false, true>);
+  check(true, true, parse<true, true>);
+}
+
+TEST_CASE("a truncated field of flow rules is refused as a whole") {
+  for (const Case& c : kCases) {
+    CAPTURE(c.components);
+    const std::string components = hex(c.components), rule = be8(components.size()) + components;
+    const auto parse_field = [&](Bytes field, PathIds expected, std::vector<FlowspecRoute>& out) {
+      return parse_flowspec(field, c.v6, false, expected, out);
+    };
+    check_truncations<FlowspecRoute>(rule + rule, {rule.size(), 2 * rule.size()}, parse_field);
+  }
+  std::vector<FlowspecRoute> list;
+  CHECK(kParse4(as_bytes(hex("f0")), PathIds::kNo, list) == NlriResult::kBad);
+}
+
+TEST_CASE("malformed flow rules are refused") {
+  const struct {
+    bool v6;
+    const char* bytes;
+  } cases[] = {
+      {false, "02 05 81"},              // no value
+      {false, "03 05 01 50"},           // no last test
+      {false, "06 01 21 c0000201 00"},  // length 33
+      {true, "03 01 20 20"},            // offset is not below the length
+      {true, "03 01 00 01"},
+      {true, "05 01 81 7f 00 00"},
+      {false, "01 05"},
+      {false, "05 05 91 00 50 06"},  // a component without operator
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.bytes);
+    std::vector<FlowspecRoute> list;
+    CHECK(parse_flowspec(as_bytes(hex(c.bytes)), c.v6, false, PathIds::kNo, list) == NlriResult::kBad);
+    CHECK(list.empty());
+  }
+}
+
+TEST_CASE("path identifiers of flow rules are found out by what follows them") {
+  std::vector<FlowspecRoute> list;
+  REQUIRE(kParse4(as_bytes(hex("00000003 03 05 81 50")), PathIds::kNo, list) == NlriResult::kOkOtherForm);
+  CHECK(list.back().path_id == 3);
+  REQUIRE(kParse4(as_bytes(hex("03 05 81 50")), PathIds::kYes, list) == NlriResult::kOkOtherForm);
+  CHECK(columns(list.back()) == "||dport =80");
+  // Components out of order are read, but not taken for an unexpected form.
+  REQUIRE(kParse4(as_bytes(hex("06 05 81 50 03 81 06")), PathIds::kNo, list) == NlriResult::kOk);
+  CHECK(columns(list.back()) == "||dport =80; proto =6");
+}
