@@ -104,6 +104,8 @@ void append_capability(TextBuffer& out, const RawCapability& c) {
     case Capability::kAs4:
       out.append("4 Octet ASN (65)");
       return;
+    case Capability::kMultipleLabels:
+      break;
     case Capability::kMultiSession:
       out.append("Multi-session (68)");
       return;

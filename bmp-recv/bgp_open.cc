@@ -8,6 +8,25 @@ namespace {
 constexpr std::uint8_t kOpen = 1;
 constexpr std::uint8_t kCapabilityParameter = 2;
 
+// By their place in this list.
+constexpr Family kFamilies[] = {{1, 1},   {2, 1},   {1, 2},    {2, 2},    {1, 4},      {2, 4},     {1, 5},   {2, 5},
+                                {1, 66},  {2, 66},  {1, 73},   {2, 73},   {1, 85},     {2, 85},    {1, 128}, {2, 128},
+                                {1, 129}, {2, 129}, {1, 132},  {2, 132},  {1, 133},    {2, 133},   {1, 134}, {2, 134},
+                                {25, 65}, {25, 70}, {25, 133}, {25, 134}, {16388, 71}, {16388, 72}};
+static_assert(std::size(kFamilies) <= 64);
+
+std::uint64_t bit_of(const Family& f) {
+  const auto* const at = std::find(std::begin(kFamilies), std::end(kFamilies), f);
+  return at == std::end(kFamilies) ? 0 : std::uint64_t{1} << (at - std::begin(kFamilies));
+}
+
+void parse_many_labels(ByteReader value, Open& out) {
+  Family f;
+  std::uint8_t count = 0;
+  while (value.u16(f.afi) && value.u8(f.safi) && value.u8(count))
+    if (count > 1) out.many_labels.push_back(f);
+}
+
 bool parse_capability(std::uint8_t code, ByteReader value, Open& out) {
   out.capabilities.push_back({code, value.rest()});
   switch (static_cast<Capability>(code)) {
@@ -27,6 +46,9 @@ bool parse_capability(std::uint8_t code, ByteReader value, Open& out) {
         if (!value.u16(a.family.afi) || !value.u8(a.family.safi) || !value.u8(a.mode)) return false;
         out.add_path.push_back(a);
       }
+      return true;
+    case Capability::kMultipleLabels:
+      parse_many_labels(value, out);  // a malformed one costs itself only
       return true;
     default:
       return true;
@@ -75,7 +97,18 @@ bool has_add_path(const Open& sender, const Open& receiver, Family f) {
          std::any_of(receiver.add_path.begin(), receiver.add_path.end(), receives);
 }
 
+// RFC 7911 4: in the direction from sender to receiver.
+FamilySet path_id_families(const Open& sender, const Open& receiver) {
+  FamilySet set;
+  for (const AddPath& a : sender.add_path)
+    if (has_add_path(sender, receiver, a.family)) set.insert(a.family);
+  return set;
+}
+
 }  // namespace
+
+void FamilySet::insert(const Family& f) { bits_ |= bit_of(f); }
+bool FamilySet::contains(const Family& f) const { return (bits_ & bit_of(f)) != 0; }
 
 bool parse_open(Bytes message, Open& out) {
   ByteReader r(message);
@@ -94,10 +127,11 @@ PeerContext negotiate(const Open& sent, const Open& received) {
   PeerContext c;
   c.known = true;
   c.as4 = sent.as4 && received.as4;
-  c.in_v4 = has_add_path(received, sent, kIpv4Unicast);
-  c.in_v6 = has_add_path(received, sent, kIpv6Unicast);
-  c.out_v4 = has_add_path(sent, received, kIpv4Unicast);
-  c.out_v6 = has_add_path(sent, received, kIpv6Unicast);
+  c.ids_in = path_id_families(received, sent);
+  c.ids_out = path_id_families(sent, received);
+  for (const Family& f : sent.many_labels)
+    if (std::find(received.many_labels.begin(), received.many_labels.end(), f) != received.many_labels.end())
+      c.many_labels.insert(f);
   for (const Family& f : sent.families)
     if (std::find(received.families.begin(), received.families.end(), f) != received.families.end() &&
         std::find(c.families.begin(), c.families.end(), f) == c.families.end())

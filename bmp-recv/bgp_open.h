@@ -17,11 +17,22 @@ struct Family {
 inline constexpr Family kIpv4Unicast{1, 1};
 inline constexpr Family kIpv6Unicast{2, 1};
 
+// A set of those families that routers exchange (IANA SAFI registry); others are never in it.
+class FamilySet {
+ public:
+  void insert(const Family& f);
+  bool contains(const Family& f) const;
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
 // IANA capability codes that are decoded; all others are data.
 enum class Capability : std::uint8_t {
   kMultiprotocol = 1,
   kRouteRefresh = 2,
   kOutboundFilter = 3,
+  kMultipleLabels = 8,
   kGracefulRestart = 64,
   kAs4 = 65,
   kMultiSession = 68,
@@ -51,6 +62,7 @@ struct Open {
   bool as4 = false;
   std::vector<Family> families;  // IPv4 unicast when no multiprotocol capability is there
   std::vector<AddPath> add_path;
+  std::vector<Family> many_labels;  // RFC 8277 2.1
   std::vector<RawCapability> capabilities;
 };
 
@@ -62,7 +74,8 @@ struct PeerContext {
   bool known = false;  // false: no Peer Up with readable OPENs
   bool as4 = true;     // both sides have the 4-octet capability
   // RFC 7911, per direction: path identifiers towards the router (Adj-RIB-In, Loc-RIB) and from it (Adj-RIB-Out).
-  bool in_v4 = false, in_v6 = false, out_v4 = false, out_v6 = false;
+  FamilySet ids_in, ids_out;
+  FamilySet many_labels;         // both sides may send several labels a prefix
   std::vector<Family> families;  // that both sides have
 };
 // `sent` by the monitored router, `received` from its peer.

@@ -16,14 +16,24 @@ bool read_nlri(Bytes field, bool v6, const UpdateContext& context, std::vector<P
   return result != NlriResult::kBad;
 }
 
-// RFC 4760 3, RFC 2545 3, RFC 8950 4: a global address, perhaps followed by a link-local one that is of no use here.
-bool read_next_hop(Bytes field, bool v6, Address& out) {
+// RFC 4760 3, RFC 2545 3, RFC 8950 4, RFC 4364 4.3.4, RFC 4659 3.2.1: a global address, perhaps behind a route
+// distinguisher, perhaps followed by a link-local one; neither is of use here. False: no such length.
+bool read_next_hop(Bytes field, Address& out) {
+  constexpr std::size_t kRd = 8;
   const std::size_t n = field.size();
-  const bool short_form = n == 4 && !v6;
-  if (!short_form && n != 16 && n != 32) return false;
-  out.size = short_form ? 4 : 16;
-  std::copy_n(field.begin(), out.size, out.bytes.begin());
+  const bool has_rd = n == 4 + kRd || n == 16 + kRd || n == 2 * (16 + kRd);
+  if (!has_rd && n != 4 && n != 16 && n != 32) return false;
+  out.size = n == 4 || n == 4 + kRd ? 4 : 16;
+  std::copy_n(field.begin() + (has_rd ? kRd : 0), out.size, out.bytes.begin());
   return true;
+}
+
+// A family may have no use for a next hop (RFC 8955 4), so an unknown form of it costs nothing but the next hop.
+void take_reach(const Family& family, Bytes next_hop, Bytes nlri, Update& out) {
+  FamilyRoutes& routes = out.reach.emplace();
+  routes.family = family;
+  routes.nlri = nlri;
+  if (!next_hop.empty() && !read_next_hop(next_hop, routes.next_hop)) out.faults.discard(Fault::kNextHop);
 }
 
 Fault parse_mp_reach(const UpdateContext& context, Update& out) {
@@ -31,14 +41,16 @@ Fault parse_mp_reach(const UpdateContext& context, Update& out) {
   Family family;
   std::uint8_t next_hop_size = 0, reserved = 0;
   Bytes next_hop;
-  if (!r.u16(family.afi) || !r.u8(family.safi)) return Fault::kMpReach;
+  if (!r.u16(family.afi) || !r.u8(family.safi) || !r.u8(next_hop_size) || !r.bytes(next_hop_size, next_hop) ||
+      !r.u8(reserved))
+    return Fault::kMpReach;
   if (!is_unicast(family)) {
-    out.other[out.other_count++] = family;
+    take_reach(family, next_hop, r.rest(), out);
     return Fault::kNone;
   }
-  if (!r.u8(next_hop_size) || !r.bytes(next_hop_size, next_hop) || !r.u8(reserved)) return Fault::kMpReach;
   const bool v6 = family == kIpv6Unicast;
-  if (!read_next_hop(next_hop, v6, out.mp_next_hop) && out.faults.withdraw == Fault::kNone)
+  if ((!read_next_hop(next_hop, out.mp_next_hop) || (v6 && out.mp_next_hop.size == 4)) &&
+      out.faults.withdraw == Fault::kNone)
     out.faults.withdraw = Fault::kNextHop;
   return read_nlri(r.rest(), v6, context, out.announced, out) ? Fault::kNone : Fault::kMpReach;
 }
@@ -52,7 +64,9 @@ Fault parse_mp_unreach(const UpdateContext& context, bool nothing_else, Update& 
     return Fault::kNone;
   }
   if (!is_unicast(family)) {
-    out.other[out.other_count++] = family;
+    FamilyRoutes& routes = out.unreach.emplace();
+    routes.family = family;
+    routes.nlri = r.rest();
     return Fault::kNone;
   }
   return read_nlri(r.rest(), family == kIpv6Unicast, context, out.withdrawn, out) ? Fault::kNone : Fault::kMpUnreach;
@@ -81,7 +95,7 @@ Fault split(Bytes message, Fields& out) {
 
 // RFC 4271 4.3, 5: the routes of such a message are the router's own state, so they are kept.
 void note_missing(Update& out) {
-  if (!out.announced.empty() &&
+  if ((!out.announced.empty() || out.reach.has_value()) &&
       (!out.attributes.has(AttributeType::kOrigin) || !out.attributes.has(AttributeType::kAsPath)))
     out.faults.discard(Fault::kMissingAttribute);
 }
@@ -102,7 +116,8 @@ void Update::clear() {
   attributes.clear();
   faults = {};
   end_of_rib.reset();
-  other_count = 0;
+  reach.reset();
+  unreach.reset();
   other_path_ids = false;
 }
 

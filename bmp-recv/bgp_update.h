@@ -1,9 +1,9 @@
-// BGP UPDATE as it stands in Route Monitoring: withdrawn and announced unicast prefixes with their attributes.
+// BGP UPDATE as it stands in Route Monitoring: withdrawn and announced unicast prefixes with their attributes, and the
+// routes of other families as they are (family_codec.h decodes them).
 //
 // One Update is reused for every message. Views in it are borrowed from the frame.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -23,6 +23,13 @@ struct UpdateContext {
   PathIds ids_v6 = PathIds::kUnknown;
 };
 
+// MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760) of a family other than unicast.
+struct FamilyRoutes {
+  Family family;
+  Address next_hop;  // of MP_REACH; none when it has no bytes, or a form that nobody has defined
+  Bytes nlri;
+};
+
 struct Update {
   std::vector<Prefix> withdrawn;
   std::vector<Prefix> announced;  // classic ones first
@@ -31,8 +38,8 @@ struct Update {
   PathAttributes attributes;
   AttributeFaults faults;  // faults.fatal is set exactly when parse_update() returns it
   std::optional<Family> end_of_rib;
-  std::array<Family, 2> other{};  // families that are not decoded, in MP_REACH and MP_UNREACH
-  std::size_t other_count = 0;
+  // With faults.withdraw set, the routes of `reach` are withdrawals as well.
+  std::optional<FamilyRoutes> reach, unreach;
   bool other_path_ids = false;  // NLRI was in the form that was not expected
 
   void clear();

@@ -20,6 +20,7 @@ struct Counters {
   std::uint64_t prefixes_withdrawn = 0;
   std::uint64_t treated_as_withdraw = 0;  // messages
   std::uint64_t after_peer_down = 0;      // announced prefixes of peers that are down: dropped
+  std::uint64_t unknown_routes = 0;       // of types that are not decoded, of families that are
   std::uint64_t end_of_rib = 0;
   std::uint64_t peers_first = 0;                      // openers written for peers without a Peer Up
   std::uint64_t as_width_fallbacks = 0;               // AS_PATH in another width than OPENs and flags say

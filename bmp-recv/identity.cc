@@ -87,6 +87,16 @@ Hash128 route_hash(const Hash128& peer, const Prefix& p, View view) {
   return hash_of(b);
 }
 
+Hash128 route_hash(const Hash128& peer, const Family& family, View view, std::uint32_t path_id, Scratch& key) {
+  put_bytes(key, peer.bytes);
+  key.push_back(static_cast<std::uint8_t>(family.afi >> 8));
+  key.push_back(static_cast<std::uint8_t>(family.afi));
+  key.push_back(family.safi);
+  key.push_back(static_cast<std::uint8_t>(view));
+  put32(key, path_id);
+  return hash_of(key);
+}
+
 Hash128 attributes_hash(const PathAttributes& a, const Address& next_hop, Scratch& s) {
   s.clear();
   s.push_back(next_hop.size);

@@ -10,6 +10,7 @@
 
 #include "bmp-recv/bgp_attributes.h"
 #include "bmp-recv/bgp_nlri.h"
+#include "bmp-recv/bgp_open.h"
 #include "bmp-recv/bmp_message.h"
 #include "common/ids.h"
 
@@ -32,6 +33,9 @@ Hash128 peer_hash(const RouterId& router, const PeerKey& key);
 
 // Of a route in one view of one peer.
 Hash128 route_hash(const Hash128& peer, const Prefix& p, View view);
+// Of a route of another family; `key` is what FamilyCodec::append_key gives, and is used as scratch.
+Hash128 route_hash(const Hash128& peer, const Family& family, View view, std::uint32_t path_id,
+                   std::vector<std::uint8_t>& key);
 
 // Content hash of all path attributes and the next hop: independent of the peer, the node, the order and the width in
 // which the attributes were sent. `scratch` is reused.

@@ -19,6 +19,7 @@ constexpr Counted kCounted[] = {
     {&Counters::treated_as_withdraw, "bmpha_recv_treated_as_withdraw_total",
      "messages with malformed attributes, taken as withdrawals (RFC 7606)"},
     {&Counters::after_peer_down, "bmpha_recv_after_peer_down_total", "announced prefixes of peers that are down"},
+    {&Counters::unknown_routes, "bmpha_recv_unknown_routes_total", "routes of types that are not decoded"},
     {&Counters::end_of_rib, "bmpha_recv_end_of_rib_total", "End-of-RIB markers"},
     {&Counters::peers_first, "bmpha_recv_peers_first_total", "peers whose routes came before their Peer Up"},
     {&Counters::as_width_fallbacks, "bmpha_recv_as_width_fallbacks_total", "AS_PATHs in another width than agreed"},

@@ -73,6 +73,31 @@ void RouteWriter::print_attributes(const Update& update, const Address& next_hop
   if (a.has(AttributeType::kOriginatorId)) t.commit(put_ipv4(t.room(kMaxIpText), a.originator_id.data()));
   s_.large.clear();
   append_large_communities(s_.large, a.large_communities);
+  s_.extra.clear();
+}
+
+// BGP-LS objects have these attributes only (contract A5.9).
+void RouteWriter::print_ls_attributes(const Update& update, const Address& next_hop) {
+  const PathAttributes& a = update.attributes;
+  TextBuffer& t = s_.ls_attributes;
+  t.clear();
+  append_as_path(t, a.as_path);
+  t.append('\t');
+  t.number(a.local_pref);
+  t.append('\t');
+  t.number(a.med);
+  t.append('\t');
+  append_address(t, next_hop);
+}
+
+// Of a withdrawal: as many columns, all empty.
+void RouteWriter::print_empty_attributes() {
+  s_.attributes.clear();
+  s_.attributes.append("\t\t\t\t\t\t\t\t\t\t\t\t\t");
+  s_.ls_attributes.clear();
+  s_.ls_attributes.append("\t\t\t");
+  s_.large.clear();
+  s_.extra.clear();
 }
 
 void RouteWriter::prepare_before(const Context& c, std::string_view attributes_hash) {
@@ -98,12 +123,13 @@ void RouteWriter::prepare_after(const Context& c) {
   t.append(flag(c.header.is_adj_in()));
   t.append('\t');
   t.append(s_.large.view());
+  t.append(s_.extra.view());
   t.append('\n');
 }
 
 void RouteWriter::write_attribute_row(const Hash128& hash, const Context& c, RouteRows& out) {
   const std::size_t need =
-      s_.attributes.size() + s_.large.size() + c.router_columns.size() + c.peer_columns.size() + 128;
+      s_.attributes.size() + s_.large.size() + s_.extra.size() + c.router_columns.size() + c.peer_columns.size() + 128;
   if (out.attributes().count != 0 && out.attributes().text.size() + need > kFlushBytes) out.flush_attributes();
   Rows& rows = out.attributes();
   char* p = rows.text.room(need);
@@ -121,6 +147,7 @@ void RouteWriter::write_attribute_row(const Hash128& hash, const Context& c, Rou
   p = put_text(p, s_.attributes.view());
   *p++ = '\t';
   p = put_text(p, s_.large.view());
+  p = put_text(p, s_.extra.view());
   *p++ = '\n';
   rows.text.commit(p);
   ++rows.count;
@@ -131,15 +158,16 @@ void RouteWriter::write_rows(const char* action, const Prefix* begin, const Pref
   const std::string_view before = s_.before.view(), between = s_.between.view(), after = s_.after.view();
   const std::size_t need = before.size() + between.size() + after.size() + kRowOwn;
   const View view = view_of(c.header);
-  Rows* rows = &out.routes();
+  std::uint64_t& seq = route_seq[static_cast<std::size_t>(Object::kUnicastPrefix)];
+  Rows* rows = &out.routes(Object::kUnicastPrefix);
   for (const Prefix* prefix = begin; prefix != end; ++prefix) {
     if (rows->count != 0 && rows->text.size() + need > kFlushBytes) {
-      out.flush_routes();
-      rows = &out.routes();
+      out.flush_routes(Object::kUnicastPrefix);
+      rows = &out.routes(Object::kUnicastPrefix);
     }
     char* p = rows->text.room(need);
     std::memcpy(p, action, 4);
-    p = put_number(p + 4, route_seq++);
+    p = put_number(p + 4, seq++);
     *p++ = '\t';
     p = put_hash(p, route_hash(c.peer, *prefix, view));
     p = put_text(p, before);
@@ -157,6 +185,7 @@ void RouteWriter::write_rows(const char* action, const Prefix* begin, const Pref
 void RouteWriter::write_withdrawn(const Update& update, const Context& c, RouteRows& out) {
   if (update.withdrawn.empty()) return;
   s_.large.clear();
+  s_.extra.clear();
   prepare_before(c, {});
   prepare_after(c);
   const Prefix* at = update.withdrawn.data();
@@ -172,12 +201,18 @@ void RouteWriter::write_withdrawn(const Update& update, const Context& c, RouteR
   }
 }
 
-void RouteWriter::write_announced(const Update& update, std::size_t begin, std::size_t end, const Address& next_hop,
-                                  const Context& c, RouteRows& out) {
-  if (begin == end) return;
+// Prints what all rows of an announcement share, and writes the base_attribute row when it is new.
+Hash128 RouteWriter::write_shared(const Update& update, const Address& next_hop, const Context& c, RouteRows& out) {
   const Hash128 hash = attributes_hash(update.attributes, next_hop, s_.hash);
   print_attributes(update, next_hop);
   if (next_hop.size != 0 && s_.seen.insert(hash, c.peer)) write_attribute_row(hash, c, out);
+  return hash;
+}
+
+void RouteWriter::write_announced(const Update& update, std::size_t begin, std::size_t end, const Address& next_hop,
+                                  const Context& c, RouteRows& out) {
+  if (begin == end) return;
+  const Hash128 hash = write_shared(update, next_hop, c, out);
   char hash_text[kHexText];
   put_hash(hash_text, hash);
   prepare_before(c, {hash_text, kHexText});
@@ -197,20 +232,139 @@ std::size_t RouteWriter::measure(const Update& update, const Context& c) {
   const auto announced = [&](std::size_t rows, const Address& next_hop) {
     if (rows == 0) return;
     print_attributes(update, next_hop);
-    sum += rows * (s_.attributes.size() + s_.large.size());
+    sum += rows * (s_.attributes.size() + s_.large.size() + s_.extra.size());
   };
   announced(update.classic_count, update.attributes.next_hop);
   announced(update.announced.size() - update.classic_count, update.mp_next_hop);
   return sum;
 }
 
-bool RouteWriter::write(const Update& update, const Context& c, RouteRows& out) {
+bool RouteWriter::write_unicast(const Update& update, const Context& c, RouteRows& out) {
   const std::size_t rows = update.announced.size() + update.withdrawn.size();
   if (rows != 0 && row_bound(update) > kMaxUpdateText / rows && measure(update, c) > kMaxUpdateText) return false;
   write_withdrawn(update, c, out);
   write_announced(update, 0, update.classic_count, update.attributes.next_hop, c, out);
   write_announced(update, update.classic_count, update.announced.size(), update.mp_next_hop, c, out);
   return true;
+}
+
+// ---- other families
+
+void RouteWriter::append_head(const ObjectInfo& object, const Hash128& route, std::string_view attributes_hash,
+                              const Context& c) {
+  TextBuffer& t = s_.row;
+  t.append('\t');
+  t.commit(put_hash(t.room(kHexText), route));
+  t.append('\t');
+  if (object.attributes_first) {
+    t.append(attributes_hash);
+    t.append('\t');
+  }
+  t.append(c.router_columns);
+  t.append('\t');
+  if (!object.attributes_first) {
+    t.append(attributes_hash);
+    t.append('\t');
+  }
+  t.append(c.peer_columns);
+  t.append('\t');
+  t.commit(s_.timestamp.put(t.room(kTimestampText), c.stamp.seconds, c.stamp.micros));
+}
+
+void RouteWriter::print_part(RowPart part, const FamilyCodec& codec, std::size_t n, const NlriContext& nlri,
+                             const Context& c) {
+  TextBuffer& t = s_.row;
+  switch (part) {
+    case RowPart::kOwn:
+      break;
+    case RowPart::kFamily:
+      t.number(nlri.family.afi);
+      t.append('\t');
+      t.number(nlri.family.safi);
+      break;
+    case RowPart::kPathId:
+      t.number(codec.path_id(n));
+      break;
+    case RowPart::kView:
+      t.append(flag(c.header.is_pre_policy()));
+      t.append('\t');
+      t.append(flag(c.header.is_adj_in()));
+      break;
+    case RowPart::kAttributes:
+      t.append(s_.attributes.view());
+      break;
+    case RowPart::kLsAttributes:
+      t.append(s_.ls_attributes.view());
+      break;
+    case RowPart::kLarge:
+      t.append(s_.large.view());
+      break;
+  }
+}
+
+// The row of route n, in s_.row.
+void RouteWriter::print_row(const FamilyCodec& codec, std::size_t n, const NlriContext& nlri,
+                            std::string_view attributes_hash, const Context& c) {
+  const Object o = codec.object(n);
+  const ObjectInfo& object = object_info(o);
+  s_.hash.clear();
+  codec.append_key(n, s_.hash);
+  const Hash128 hash = route_hash(c.peer, nlri.family, view_of(c.header), codec.path_id(n), s_.hash);
+  TextBuffer& t = s_.row;
+  t.clear();
+  t.append(nlri.withdrawn ? "del\t" : "add\t");
+  t.number(route_seq[static_cast<std::size_t>(o)]++);
+  append_head(object, hash, attributes_hash, c);
+  unsigned own = 0;
+  for (const RowPart part : object.layout) {
+    t.append('\t');
+    if (part == RowPart::kOwn) {
+      codec.print(n, own++, nlri.withdrawn, t);
+    } else {
+      print_part(part, codec, n, nlri, c);
+    }
+  }
+  t.append(s_.extra.view());
+  t.append('\n');
+}
+
+RouteWriter::Written RouteWriter::write_family(const Update& update, const FamilyRoutes& routes,
+                                               const NlriContext& nlri, const Context& c, RouteRows& out) {
+  Written done;
+  FamilyCodec* codec = s_.codecs.find(nlri.family);
+  if (codec == nullptr) return {.known_family = false};
+  const NlriResult result = codec->parse(routes.nlri, nlri);
+  if (result == NlriResult::kBad) return {.readable = false};
+  done.routes = codec->size();
+  done.skipped = codec->skipped();
+  done.other_path_ids = result == NlriResult::kOkOtherForm;
+  if (done.routes == 0) return done;
+  char hash_text[kHexText];
+  std::string_view hash;
+  if (nlri.withdrawn) {
+    print_empty_attributes();
+  } else {
+    codec->prepare(update.attributes);
+    print_attributes(update, routes.next_hop);
+    print_ls_attributes(update, routes.next_hop);
+    const std::size_t each = kRowFixed + s_.attributes.size() + s_.large.size() + s_.extra.size() +
+                             s_.ls_attributes.size() + codec->repeated_bytes();
+    if (each > kMaxUpdateText / done.routes) return {.proportionate = false};
+    put_hash(hash_text, write_shared(update, routes.next_hop, c, out));
+    hash = {hash_text, kHexText};
+  }
+  for (std::size_t n = 0; n < done.routes; ++n) {
+    const Object object = codec->object(n);
+    print_row(*codec, n, nlri, hash, c);
+    Rows* rows = &out.routes(object);
+    if (rows->count != 0 && rows->text.size() + s_.row.size() > kFlushBytes) {
+      out.flush_routes(object);
+      rows = &out.routes(object);
+    }
+    rows->text.append(s_.row.view());
+    ++rows->count;
+  }
+  return done;
 }
 
 }  // namespace bmpha::recv

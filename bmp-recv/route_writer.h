@@ -1,5 +1,5 @@
-// One UPDATE into base_attribute and unicast_prefix rows (contract A5.5, A5.6). Attributes are printed once per UPDATE
-// and copied into each row.
+// One UPDATE into base_attribute rows and the rows of its routes (contract A5.5 to A5.11, objects.h). Attributes are
+// printed once per UPDATE and copied into each row.
 #pragma once
 
 #include <array>
@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "bmp-recv/bgp_update.h"
+#include "bmp-recv/family_codecs.h"
 #include "bmp-recv/identity.h"
+#include "bmp-recv/objects.h"
 #include "bmp-recv/record_builder.h"
 #include "bmp-recv/row_writer.h"
 
@@ -32,14 +34,18 @@ class AttributesSeen {
 
 // Texts that are reused from UPDATE to UPDATE.
 struct RouteScratch {
-  TextBuffer attributes;  // columns 14 to 27 of unicast_prefix, which are 10 to 23 of base_attribute
-  TextBuffer large;       // column 32
-  TextBuffer before;      // columns 4 to 10
-  TextBuffer between;     // columns 13 to 27, with the separators around them
-  TextBuffer after;       // columns 29 to 32 and the row's end
+  TextBuffer attributes;     // columns 14 to 27 of unicast_prefix, which are 10 to 23 of base_attribute
+  TextBuffer large;          // column 32
+  TextBuffer extra;          // extra_attribute_columns(), each behind its separator; empty without
+  TextBuffer ls_attributes;  // RowPart::kLsAttributes
+  TextBuffer before;         // columns 4 to 10
+  TextBuffer between;        // columns 13 to 27, with the separators around them
+  TextBuffer after;          // columns 29 to 32 and the row's end
+  TextBuffer row;            // one row of another family
   TimestampText timestamp;
   std::vector<std::uint8_t> hash;
   AttributesSeen seen;
+  FamilyCodecs codecs;
 };
 
 // Where rows of one peer go. full() is called when the rows must become a record first; both are empty or not as the
@@ -48,9 +54,9 @@ class RouteRows {
  public:
   virtual ~RouteRows() = default;
   virtual Rows& attributes() = 0;
-  virtual Rows& routes() = 0;
+  virtual Rows& routes(Object object) = 0;
   virtual void flush_attributes() = 0;
-  virtual void flush_routes() = 0;
+  virtual void flush_routes(Object object) = 0;
 };
 
 class RouteWriter {
@@ -62,14 +68,27 @@ class RouteWriter {
     std::string_view router_columns;  // "<router hash>\t<router ip>"
     Stamp stamp;
   };
+  // Of the routes of families other than unicast.
+  struct Written {
+    std::size_t routes = 0;
+    std::size_t skipped = 0;      // routes of unknown types
+    bool known_family = true;     // else nothing was written
+    bool readable = true;         // else nothing was written
+    bool proportionate = true;    // else nothing was written: the rows would be out of all proportion to the message
+    bool other_path_ids = false;  // NLRI was in the form that was not expected
+  };
   explicit RouteWriter(RouteScratch& scratch) : s_(scratch) {}
 
   // Writes the withdrawals, then the announcements: a prefix in both counts as announced (RFC 4271 4.3).
   // False: the rows would be out of all proportion to the message; nothing was written.
-  bool write(const Update& update, const Context& context, RouteRows& out);
+  bool write_unicast(const Update& update, const Context& context, RouteRows& out);
+
+  // Writes the routes of update.reach or of update.unreach. Withdrawals are to be written first.
+  Written write_family(const Update& update, const FamilyRoutes& routes, const NlriContext& nlri,
+                       const Context& context, RouteRows& out);
 
   std::uint64_t attribute_seq = 0;
-  std::uint64_t route_seq = 0;
+  std::array<std::uint64_t, kRouteObjects> route_seq{};
 
  private:
   std::size_t measure(const Update& update, const Context& context);
@@ -81,6 +100,15 @@ class RouteWriter {
   void prepare_before(const Context& context, std::string_view attributes_hash);
   void prepare_after(const Context& context);
   void write_rows(const char* action, const Prefix* begin, const Prefix* end, const Context& context, RouteRows& out);
+  void print_ls_attributes(const Update& update, const Address& next_hop);
+  void print_empty_attributes();
+  Hash128 write_shared(const Update& update, const Address& next_hop, const Context& context, RouteRows& out);
+  void append_head(const ObjectInfo& object, const Hash128& route, std::string_view attributes_hash,
+                   const Context& context);
+  void print_row(const FamilyCodec& codec, std::size_t n, const NlriContext& nlri, std::string_view attributes_hash,
+                 const Context& context);
+  void print_part(RowPart part, const FamilyCodec& codec, std::size_t n, const NlriContext& nlri,
+                  const Context& context);
 
   RouteScratch& s_;
 };

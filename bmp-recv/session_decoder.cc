@@ -13,24 +13,28 @@ struct SessionDecoder::Peer {
   PeerContext context;
   std::uint32_t asn = 0;
   std::string ip;
-  std::string columns;                       // "<hash>\t<ip>\t<asn>" of route rows
-  std::uint8_t up_flags = 0;                 // of the last Peer Up
-  Hash128 up_digest;                         // of its body
-  std::unique_ptr<Rows> attributes, routes;  // pending in this pass
+  std::string columns;        // "<hash>\t<ip>\t<asn>" of route rows
+  std::uint8_t up_flags = 0;  // of the last Peer Up
+  Hash128 up_digest;          // of its body
+  // Pending in this pass.
+  bool touched = false;
+  std::unique_ptr<Rows> attributes;
+  std::array<std::unique_ptr<Rows>, kRouteObjects> routes;  // by object
 };
 
 class SessionDecoder::PeerRows : public RouteRows {
  public:
   PeerRows(SessionDecoder& session, Peer& peer) : session_(session), peer_(peer) {}
   Rows& attributes() override { return need(peer_.attributes); }
-  Rows& routes() override { return need(peer_.routes); }
+  Rows& routes(Object object) override { return need(peer_.routes[static_cast<std::size_t>(object)]); }
   void flush_attributes() override { session_.flush_attributes(peer_); }
-  void flush_routes() override { session_.flush_routes(peer_); }
+  void flush_routes(Object object) override { session_.flush_routes(peer_, object); }
 
  private:
   Rows& need(std::unique_ptr<Rows>& rows) {
     if (rows == nullptr) {
-      if (peer_.attributes == nullptr && peer_.routes == nullptr) session_.touched_.push_back(&peer_);
+      if (!peer_.touched) session_.touched_.push_back(&peer_);
+      peer_.touched = true;
       rows = session_.shared_.pool.take();
     }
     return *rows;
@@ -104,18 +108,25 @@ void SessionDecoder::flush_attributes(Peer& peer) {
   peer.attributes->clear();
 }
 
-void SessionDecoder::flush_routes(Peer& peer) {
+void SessionDecoder::flush_routes(Peer& peer, Object object) {
   flush_attributes(peer);  // the sets that these routes refer to go first
-  if (peer.routes == nullptr || peer.routes->count == 0) return;
-  builder_.emit({RecordKind::kRoutes, TopicSelector::kUnicastPrefix, "unicast_prefix", peer.hash, false}, *peer.routes);
-  peer.routes->clear();
+  Rows* rows = peer.routes[static_cast<std::size_t>(object)].get();
+  if (rows == nullptr || rows->count == 0) return;
+  const ObjectInfo& info = object_info(object);
+  builder_.emit({info.kind, info.topic, info.name.data(), peer.hash, false}, *rows);
+  rows->clear();
 }
 
 void SessionDecoder::flush(Peer& peer) {
-  if (peer.attributes == nullptr && peer.routes == nullptr) return;
-  flush_routes(peer);
+  if (!peer.touched) return;
+  flush_attributes(peer);
   if (peer.attributes != nullptr) shared_.pool.give(std::move(peer.attributes));
-  if (peer.routes != nullptr) shared_.pool.give(std::move(peer.routes));
+  for (std::size_t n = 0; n < kRouteObjects; ++n) {
+    if (peer.routes[n] == nullptr) continue;
+    flush_routes(peer, static_cast<Object>(n));
+    shared_.pool.give(std::move(peer.routes[n]));
+  }
+  peer.touched = false;
   std::erase(touched_, &peer);
 }
 
@@ -283,8 +294,20 @@ UpdateContext SessionDecoder::update_context(const PeerHeader& h, const Peer& pe
   if (h.is_loc_rib()) c.expect_as4 = p.as4;  // the flag does not exist there
   if (!p.known) return c;
   const bool in = h.is_adj_in() || h.is_loc_rib();
-  c.ids_v4 = (in ? p.in_v4 : p.out_v4) ? PathIds::kYes : PathIds::kNo;
-  c.ids_v6 = (in ? p.in_v6 : p.out_v6) ? PathIds::kYes : PathIds::kNo;
+  const FamilySet& ids = in ? p.ids_in : p.ids_out;
+  c.ids_v4 = ids.contains(kIpv4Unicast) ? PathIds::kYes : PathIds::kNo;
+  c.ids_v6 = ids.contains(kIpv6Unicast) ? PathIds::kYes : PathIds::kNo;
+  return c;
+}
+
+NlriContext SessionDecoder::nlri_context(const PeerHeader& h, const Peer& peer, const Family& family) const {
+  NlriContext c;
+  c.family = family;
+  const PeerContext& p = peer.context;
+  if (!p.known) return c;
+  const bool in = h.is_adj_in() || h.is_loc_rib();
+  c.ids = (in ? p.ids_in : p.ids_out).contains(family) ? PathIds::kYes : PathIds::kNo;
+  c.many_labels = p.many_labels.contains(family) ? PathIds::kYes : PathIds::kNo;
   return c;
 }
 
@@ -313,10 +336,8 @@ void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
         ++counters.other_attributes[type];
   if (u.faults.other_as_width) ++counters.as_width_fallbacks;
   if (u.other_path_ids) ++counters.path_id_fallbacks;
-  for (std::size_t n = 0; n < u.other_count; ++n) {
-    counters.other_family(u.other[n]);
-    dump_.on_routes(peer.hash, view, u.other[n], now);
-  }
+  if (u.reach.has_value()) dump_.on_routes(peer.hash, view, u.reach->family, now);
+  if (u.unreach.has_value()) dump_.on_routes(peer.hash, view, u.unreach->family, now);
   if (!u.announced.empty()) dump_.on_routes(peer.hash, view, u.announced[0].v6 ? kIpv6Unicast : kIpv4Unicast, now);
   if (!u.withdrawn.empty()) dump_.on_routes(peer.hash, view, u.withdrawn[0].v6 ? kIpv6Unicast : kIpv4Unicast, now);
 }
@@ -343,17 +364,48 @@ void SessionDecoder::write_end_of_rib(const PeerHeader& h, Peer& peer) {
 void SessionDecoder::write_routes(const PeerHeader& h, Peer& peer) {
   Update& u = shared_.update;
   Counters& counters = shared_.counters;
+  const bool withdrawn = u.faults.withdraw != Fault::kNone;
+  if (u.unreach.has_value()) write_family(h, peer, *u.unreach, true, Fault::kMpUnreach);
   if (peer.state == PeerState::kDown && !u.announced.empty()) {
     counters.after_peer_down += u.announced.size();
     u.announced.clear();
     u.classic_count = 0;
   }
+  if (!u.announced.empty() || !u.withdrawn.empty()) {
+    PeerRows rows(*this, peer);
+    if (!route_writer_.write_unicast(u, write_context(h, peer), rows)) return count_fault(Fault::kAmplification);
+    counters.prefixes_announced += u.announced.size();
+    counters.prefixes_withdrawn += u.withdrawn.size();
+  }
+  if (u.reach.has_value()) write_family(h, peer, *u.reach, withdrawn, Fault::kMpReach);
+}
+
+RouteWriter::Context SessionDecoder::write_context(const PeerHeader& h, const Peer& peer) const {
+  return {h, peer.hash, peer.columns, router_columns_, stamp_of(h, builder_.times().wall_us)};
+}
+
+// Routes of a family other than unicast. What cannot be read costs that family's part of the message (RFC 7606 2,
+// "AFI/SAFI disable", but for this message only: the session is the router's).
+void SessionDecoder::write_family(const PeerHeader& h, Peer& peer, const FamilyRoutes& routes, bool withdrawn,
+                                  Fault unreadable) {
+  Counters& counters = shared_.counters;
+  NlriContext nlri = nlri_context(h, peer, routes.family);
+  nlri.withdrawn = withdrawn;
+  if (peer.state == PeerState::kDown && !withdrawn) {
+    FamilyCodec* codec = shared_.routes.codecs.find(routes.family);
+    if (codec != nullptr && codec->parse(routes.nlri, nlri) != NlriResult::kBad)
+      counters.after_peer_down += codec->size();
+    return;
+  }
   PeerRows rows(*this, peer);
-  const RouteWriter::Context context{h, peer.hash, peer.columns, router_columns_,
-                                     stamp_of(h, builder_.times().wall_us)};
-  if (!route_writer_.write(u, context, rows)) return count_fault(Fault::kAmplification);
-  counters.prefixes_announced += u.announced.size();
-  counters.prefixes_withdrawn += u.withdrawn.size();
+  const RouteWriter::Written done =
+      route_writer_.write_family(shared_.update, routes, nlri, write_context(h, peer), rows);
+  if (!done.known_family) return counters.other_family(routes.family);
+  if (!done.readable) return count_fault(unreadable);
+  if (!done.proportionate) return count_fault(Fault::kAmplification);
+  if (done.other_path_ids) ++counters.path_id_fallbacks;
+  counters.unknown_routes += done.skipped;
+  (withdrawn ? counters.prefixes_withdrawn : counters.prefixes_announced) += done.routes;
 }
 
 }  // namespace bmpha::recv

@@ -88,10 +88,13 @@ class SessionDecoder {
   void on_statistics(const PeerHeader& h, Peer& peer, ByteReader body);
   void on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body);
   void write_routes(const PeerHeader& h, Peer& peer);
+  void write_family(const PeerHeader& h, Peer& peer, const FamilyRoutes& routes, bool withdrawn, Fault unreadable);
   void write_end_of_rib(const PeerHeader& h, Peer& peer);
   void note_update(const PeerHeader& h, Peer& peer);
   void open_first(const PeerHeader& h, Peer& peer);
   UpdateContext update_context(const PeerHeader& h, const Peer& peer) const;
+  RouteWriter::Context write_context(const PeerHeader& h, const Peer& peer) const;
+  NlriContext nlri_context(const PeerHeader& h, const Peer& peer, const Family& family) const;
   // Null: too many peers.
   Peer* find_peer(const PeerHeader& h);
   PeerRow peer_row(const PeerHeader& h, const Peer& peer, std::uint64_t& seq) const;
@@ -99,7 +102,7 @@ class SessionDecoder {
   void emit_mark(RecordKind kind);
   void emit_synced(const ReadTimes& times);
   void flush_attributes(Peer& peer);
-  void flush_routes(Peer& peer);
+  void flush_routes(Peer& peer, Object object);
   void flush(Peer& peer);
   void set_up(Peer& peer, PeerState state);
   void count_fault(Fault f);

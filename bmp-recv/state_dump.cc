@@ -34,6 +34,7 @@ Json counters_json(const Counters& c) {
           {"prefixes_withdrawn", c.prefixes_withdrawn},
           {"treated_as_withdraw", c.treated_as_withdraw},
           {"after_peer_down", c.after_peer_down},
+          {"unknown_routes", c.unknown_routes},
           {"end_of_rib", c.end_of_rib},
           {"peers_first", c.peers_first},
           {"as_width_fallbacks", c.as_width_fallbacks},

@@ -2,10 +2,10 @@
 // an object must all have its number of columns.
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <string>
 #include <string_view>
 
+#include "bmp-recv/objects.h"
 #include "bmp-recv/session_decoder.h"
 
 namespace {
@@ -43,16 +43,15 @@ class Check : public RecordSink {
 
  private:
   void check_rows(std::string_view object, std::string_view data, std::size_t want) {
-    static const std::map<std::string_view, std::size_t> kColumns{
-        {"router", 12},   {"peer", 31}, {"base_attribute", 24}, {"unicast_prefix", 32},
-        {"bmp_stat", 17}, {"eor", 12},  {"collector", 7}};
-    const std::size_t columns = kColumns.at(object);
+    const ObjectInfo* info = find_object(object);
+    require(info != nullptr);
+    const std::size_t columns = info->columns.size(), extra = columns + extra_attribute_columns().size();
     std::size_t rows = 0, tabs = 0;
     for (const char c : data) {
       require(c != '\0' && c != '\r' && c != '\'');
       if (c == '\t') ++tabs;
       if (c != '\n') continue;
-      require(tabs + 1 == columns);
+      require(tabs + 1 == columns || tabs + 1 == extra);
       tabs = 0;
       ++rows;
     }

@@ -13,6 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   append_capabilities(text, open, 4096);
   if (text.size() > 4096 || text.view().find('\t') != std::string_view::npos) std::abort();
   const PeerContext c = negotiate(open, open);
-  if (c.in_v4 != c.out_v4 || c.in_v6 != c.out_v6 || c.as4 != open.as4) std::abort();
+  for (const Family& f : {kIpv4Unicast, kIpv6Unicast, Family{1, 128}, Family{16388, 71}})
+    if (c.ids_in.contains(f) != c.ids_out.contains(f)) std::abort();
+  if (c.as4 != open.as4) std::abort();
   return 0;
 }

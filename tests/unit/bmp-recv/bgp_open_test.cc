@@ -68,14 +68,22 @@ TEST_CASE("path identifiers need a sender and a receiver, per family and directi
   const Open router = parsed(open(1, add_path(1, 1, 1) + add_path(2, 1, 3)));  // v4: receive; v6: both
   const Open peer = parsed(open(2, add_path(1, 1, 2) + add_path(2, 1, 1)));    // v4: send; v6: receive
   const PeerContext c = negotiate(router, peer);
-  CHECK(c.in_v4);
-  CHECK_FALSE(c.out_v4);
-  CHECK_FALSE(c.in_v6);
-  CHECK(c.out_v6);
+  CHECK(c.ids_in.contains(kIpv4Unicast));
+  CHECK_FALSE(c.ids_out.contains(kIpv4Unicast));
+  CHECK_FALSE(c.ids_in.contains(kIpv6Unicast));
+  CHECK(c.ids_out.contains(kIpv6Unicast));
   CHECK_FALSE(c.as4);
   const PeerContext back = negotiate(peer, router);
-  CHECK(back.out_v4);
-  CHECK_FALSE(back.in_v4);
+  CHECK(back.ids_out.contains(kIpv4Unicast));
+  CHECK_FALSE(back.ids_in.contains(kIpv4Unicast));
+}
+
+TEST_CASE("several labels a prefix need both sides") {
+  const std::string many = hex("08 08 0001 04 02 0001 80 01");  // RFC 8277 2.1: 1/4 two labels, 1/128 one
+  const PeerContext c = negotiate(parsed(open(1, many)), parsed(open(2, many)));
+  CHECK(c.many_labels.contains({1, 4}));
+  CHECK_FALSE(c.many_labels.contains({1, 128}));
+  CHECK_FALSE(negotiate(parsed(open(1, many)), parsed(open(2, {}))).many_labels.contains({1, 4}));
 }
 
 TEST_CASE("families are those of both sides") {

@@ -80,19 +80,51 @@ TEST_CASE("End-of-RIB in its two forms") {
   CHECK(parse(update({}, mp_unreach(25, {}, 70), {}), u) == Fault::kNone);
   REQUIRE(u.end_of_rib.has_value());
   CHECK(*u.end_of_rib == Family{25, 70});
-  CHECK(u.other_count == 0);
+  CHECK_FALSE(u.reach.has_value());
+  CHECK_FALSE(u.unreach.has_value());
   CHECK(parse(update({}, plain_attributes() + mp_unreach(2, {}), kNet4), u) == Fault::kNone);
   CHECK_FALSE(u.end_of_rib.has_value());
 }
 
-TEST_CASE("other families are counted, never an error") {
+TEST_CASE("routes of other families stay as they are") {
   Update u;
-  CHECK(parse(update({}, mp_reach(1, "what", "ever", 128) + mp_unreach(25, "this is", 70), {}), u) == Fault::kNone);
+  CHECK(parse(update({}, plain_attributes() + mp_reach(1, "what", "ever", 128) + mp_unreach(25, "this is", 70), {}),
+              u) == Fault::kNone);
   CHECK(u.announced.empty());
   CHECK(u.withdrawn.empty());
-  REQUIRE(u.other_count == 2);
-  CHECK(u.other[0] == Family{1, 128});
-  CHECK(u.other[1] == Family{25, 70});
+  REQUIRE(u.reach.has_value());
+  CHECK(u.reach->family == Family{1, 128});
+  CHECK(u.reach->nlri.size() == 4);
+  REQUIRE(u.unreach.has_value());
+  CHECK(u.unreach->family == Family{25, 70});
+  CHECK(u.unreach->nlri.size() == 7);
+}
+
+TEST_CASE("next hops of all lengths") {
+  const std::string v4 = hex("c0000201"), rd = hex("0000000000000000");
+  const struct {
+    std::string bytes;
+    unsigned size;
+  } cases[] = {{v4, 4},
+               {rd + v4, 4},
+               {kV6Hop, 16},
+               {kV6Hop + kV6Hop, 16},
+               {rd + kV6Hop, 16},
+               {std::string(), 0},
+               {rd + kV6Hop + rd + kV6Hop, 16}};
+  for (const auto& c : cases) {
+    Update u;
+    REQUIRE(parse(update({}, plain_attributes() + mp_reach(2, c.bytes, "?", 128), {}), u) == Fault::kNone);
+    REQUIRE(u.reach.has_value());
+    CHECK(u.reach->next_hop.size == c.size);
+    CHECK(u.faults.discarded_count == 0);
+    if (c.size != 0) CHECK(u.reach->next_hop.bytes[0] == (c.size == 4 ? 0xc0 : 0x20));
+  }
+  Update u;
+  REQUIRE(parse(update({}, plain_attributes() + mp_reach(25, hex("0102030405"), "?", 70), {}), u) == Fault::kNone);
+  CHECK(u.reach->next_hop.size == 0);
+  REQUIRE(u.faults.discarded_count == 1);
+  CHECK(u.faults.discarded[0] == Fault::kNextHop);
 }
 
 TEST_CASE("a bad attribute turns the message into a withdrawal of all its prefixes") {

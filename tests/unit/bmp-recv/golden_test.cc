@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "bmp-recv/objects.h"
 #include "tests/unit/bmp-recv/builders.h"
 
 using namespace bmpha;
@@ -56,14 +57,9 @@ void check_records(const std::vector<Seen>& records) {
     if (r.object.empty()) continue;
     REQUIRE(r.announced_length == r.data.size());
     REQUIRE(r.announced_rows == r.rows.size());
-    for (const auto& row : r.rows) {
-      if (r.object == "unicast_prefix") REQUIRE(row.size() == 32);
-      if (r.object == "base_attribute") REQUIRE(row.size() == 24);
-      if (r.object == "peer") REQUIRE(row.size() == 31);
-      if (r.object == "router") REQUIRE(row.size() == 12);
-      if (r.object == "bmp_stat") REQUIRE(row.size() == 17);
-      if (r.object == "eor") REQUIRE(row.size() == 12);
-    }
+    const ObjectInfo* object = find_object(r.object);
+    REQUIRE(object != nullptr);
+    for (const auto& row : r.rows) REQUIRE(row.size() == object->columns.size());
   }
 }
 

@@ -425,3 +425,84 @@ TEST_CASE("a Route Mirroring message is counted, decoded into nothing, and the s
   CHECK(r.shared.counters.messages[6] == 1);
   CHECK(kinds(r.keep.seen()) == "session_begin router/1 peer!/1");
 }
+
+TEST_CASE("VPN routes have the columns of the contract") {
+  Replay r;
+  const std::string rd = hex("0000fde900000064");
+  const std::string reach =
+      attribute(14, hex("0001 80 0c 0000000000000000 c0000209 00") + hex("70 000641") + rd + hex("0a0102"));
+  const std::string unreach = attribute(15, hex("0001 80") + hex("70 800000") + rd + hex("0a0103"));
+  REQUIRE(r.feed(monitoring(peer_header(1), update({},
+                                                   attribute(1, hex("00")) + attribute(2, hex("0201") + be32(65001)) +
+                                                       attribute(32, be32(1) + be32(2) + be32(3)) + reach + unreach,
+                                                   {}))));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin peer!/1 attributes/1 routes/2");
+  const Seen& routes = records.back();
+  CHECK(routes.object == "l3vpn");
+  CHECK(routes.envelope.topic == TopicSelector::kL3vpn);
+  const auto& del = routes.rows[0];
+  const auto& add = routes.rows[1];
+  REQUIRE(add.size() == 34);
+  CHECK(add[0] == "add");
+  CHECK(add[1] == "1");
+  CHECK(add[5] == records[2].rows[0][2]);
+  CHECK(add[9] == "2023-11-14 22:13:20.000250");
+  CHECK(std::vector<std::string>(add.begin() + 10, add.begin() + 14) ==
+        std::vector<std::string>{"10.1.2.0", "24", "1", "igp"});
+  CHECK(add[17] == "192.0.2.9");
+  CHECK(std::vector<std::string>(add.begin() + 27, add.end()) ==
+        std::vector<std::string>{"0", "100", "1", "1", "65001:100", "0", "1:2:3"});
+  REQUIRE(del.size() == 34);
+  CHECK(del[0] == "del");
+  CHECK(del[5].empty());
+  for (std::size_t n = 13; n < 27; ++n) CHECK(del[n].empty());
+  CHECK(std::vector<std::string>(del.begin() + 27, del.end()) ==
+        std::vector<std::string>{"0", "524288", "1", "1", "65001:100", "0", ""});
+  CHECK(r.shared.counters.prefixes_announced == 1);
+  CHECK(r.shared.counters.prefixes_withdrawn == 1);
+}
+
+TEST_CASE("objects of one UPDATE go into records of their own, attributes first") {
+  Replay r;
+  const std::string labelled = attribute(14, hex("0001 04 04 c0000209 00") + hex("30 000641 0a0102"));
+  const std::string multicast = attribute(14, hex("0001 02 04 c0000209 00") + hex("18 e00001"));
+  REQUIRE(r.feed(monitoring(peer_header(1), update({}, plain_attributes() + labelled, hex("18 0a0102"))) +
+                 monitoring(peer_header(1), update({}, plain_attributes() + multicast, {}))));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin peer!/1 attributes/2 routes/2 routes/1");
+  CHECK(records[3].object == "unicast_prefix");
+  CHECK(records[3].rows[0][28].empty());
+  CHECK(records[3].rows[1][28] == "100");
+  CHECK(records[3].rows[0][2] != records[3].rows[1][2]);
+  CHECK(records[3].rows[1].size() == 32);
+  CHECK(records[4].object == "multicast_prefix");
+  CHECK(records[4].envelope.topic == TopicSelector::kOther);
+  CHECK(records[4].rows[0].size() == 32);
+}
+
+TEST_CASE("a malformed attribute withdraws the routes of every family of the message") {
+  Replay r;
+  const std::string reach =
+      attribute(14, hex("0001 80 0c 0000000000000000 c0000209 00 70 000641 0000fde900000064 0a0102"));
+  REQUIRE(r.feed(monitoring(peer_header(1), update({}, attribute(1, hex("09")) + reach, {}))));
+  const Seen last = r.keep.seen().back();
+  CHECK(last.object == "l3vpn");
+  REQUIRE(last.rows.size() == 1);
+  CHECK(last.rows[0][0] == "del");
+}
+
+TEST_CASE("NLRI that cannot be read costs that family's part of the message") {
+  Replay r;
+  const std::string reach = attribute(14, hex("0001 80 04 c0000209 00 70 000641"));
+  REQUIRE(r.feed(monitoring(peer_header(1), update({}, plain_attributes() + reach, hex("18 0a0102")))));
+  CHECK(r.keep.seen().back().object == "unicast_prefix");
+  CHECK(r.faults(Fault::kMpReach) == 1);
+}
+
+TEST_CASE("families that are not decoded are counted") {
+  Replay r;
+  const std::string reach = attribute(14, hex("4004 ee 04 c0000209 00 ff"));
+  REQUIRE(r.feed(monitoring(peer_header(1), update({}, plain_attributes() + reach, {}))));
+  CHECK(r.shared.counters.other_families.at(Family{0x4004, 0xee}) == 1);
+}

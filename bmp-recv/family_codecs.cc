@@ -1,0 +1,23 @@
+#include "bmp-recv/family_codecs.h"
+
+#include <algorithm>
+
+#include "bmp-recv/nlri_vpn.h"
+
+namespace bmpha::recv {
+
+FamilyCodecs::FamilyCodecs() {
+  add(std::make_unique<VpnCodec>(), {{1, 2}, {2, 2}, {1, 4}, {2, 4}, {1, 128}, {2, 128}, {1, 129}, {2, 129}});
+}
+
+void FamilyCodecs::add(std::unique_ptr<FamilyCodec> codec, std::initializer_list<Family> families) {
+  for (const Family& family : families) entries_.push_back({family, codec.get()});
+  codecs_.push_back(std::move(codec));
+}
+
+FamilyCodec* FamilyCodecs::find(const Family& family) const {
+  const auto at = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.family == family; });
+  return at == entries_.end() ? nullptr : at->codec;
+}
+
+}  // namespace bmpha::recv

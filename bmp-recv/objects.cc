@@ -1,0 +1,119 @@
+#include "bmp-recv/objects.h"
+
+#include <algorithm>
+#include <array>
+
+namespace bmpha::recv {
+namespace {
+
+using Name = std::string_view;
+
+// Columns 1 to 10 of routes.
+#define BMPHA_ROUTE_HEAD                                                                                          \
+  "action", "sequence", "hash", "router_hash", "router_ip", "base_attr_hash", "peer_hash", "peer_ip", "peer_asn", \
+      "timestamp"
+#define BMPHA_LS_HEAD                                                                                             \
+  "action", "sequence", "hash", "base_attr_hash", "router_hash", "router_ip", "peer_hash", "peer_ip", "peer_asn", \
+      "timestamp"
+#define BMPHA_ATTRIBUTES                                                                                           \
+  "origin", "as_path", "as_path_count", "origin_as", "next_hop", "med", "local_pref", "aggregator", "communities", \
+      "ext_communities", "cluster_list", "is_atomic_agg", "is_next_hop_ipv4", "originator_id"
+#define BMPHA_VIEW "is_pre_policy", "is_adj_rib_in"
+#define BMPHA_PREFIX \
+  BMPHA_ROUTE_HEAD, "prefix", "prefix_len", "is_ipv4", BMPHA_ATTRIBUTES, "path_id", "labels", BMPHA_VIEW
+#define BMPHA_OWN_HEAD BMPHA_ROUTE_HEAD, "afi", "safi", "path_id", BMPHA_VIEW, BMPHA_ATTRIBUTES, "large_communities"
+
+constexpr Name kPrefixColumns[] = {BMPHA_PREFIX, "large_communities"};
+constexpr Name kL3vpnColumns[] = {BMPHA_PREFIX, "rd", "rd_type", "large_communities"};
+// Own columns of these follow.
+constexpr Name kOwnColumns[] = {BMPHA_OWN_HEAD};
+constexpr Name kBaseAttributeColumns[] = {"action",           "sequence", "hash",     "router_hash", "router_ip",
+                                          "peer_hash",        "peer_ip",  "peer_asn", "timestamp",   BMPHA_ATTRIBUTES,
+                                          "large_communities"};
+constexpr Name kCollectorColumns[] = {"action", "sequence", "admin_id", "hash", "routers", "router_count", "timestamp"};
+constexpr Name kRouterColumns[] = {"action",    "sequence",    "name",      "hash",      "ip",        "description",
+                                   "term_code", "term_reason", "init_data", "term_data", "timestamp", "bgp_id"};
+constexpr Name kPeerColumns[] = {
+    "action",     "sequence",        "hash",          "router_hash",  "name",           "remote_bgp_id",
+    "router_ip",  "timestamp",       "remote_asn",    "remote_ip",    "peer_rd",        "remote_port",
+    "local_asn",  "local_ip",        "local_port",    "local_bgp_id", "info_data",      "adv_cap",
+    "recv_cap",   "remote_holddown", "adv_holddown",  "bmp_reason",   "bgp_error_code", "bgp_error_sub_code",
+    "error_text", "is_l3vpn",        "is_pre_policy", "is_ipv4",      "is_loc_rib",     "is_loc_rib_filtered",
+    "table_name"};
+constexpr Name kStatColumns[] = {"action",
+                                 "sequence",
+                                 "router_hash",
+                                 "router_ip",
+                                 "peer_hash",
+                                 "peer_ip",
+                                 "peer_asn",
+                                 "timestamp",
+                                 "rejected_prefixes",
+                                 "known_dup_prefixes",
+                                 "known_dup_withdraws",
+                                 "invalid_cluster_list",
+                                 "invalid_as_path_loop",
+                                 "invalid_originator_id",
+                                 "invalid_as_confed_loop",
+                                 "num_routes_adj_rib_in",
+                                 "num_routes_local_rib"};
+constexpr Name kEorColumns[] = {"action",   "sequence",  "peer_hash", "router_hash", "router_ip", "peer_ip",
+                                "peer_asn", "timestamp", "afi",       "safi",        BMPHA_VIEW};
+
+using enum RowPart;
+constexpr RowPart kPrefixLayout[] = {kOwn, kAttributes, kPathId, kOwn, kView, kLarge};
+constexpr RowPart kL3vpnLayout[] = {kOwn, kAttributes, kPathId, kOwn, kView, kOwn, kLarge};
+constexpr RowPart kOwnLayout[] = {kFamily, kPathId, kView, kAttributes, kLarge, kOwn};
+
+ObjectInfo route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
+  return {name, RecordKind::kRoutes, topic, columns, layout, false};
+}
+ObjectInfo other(Name name, RecordKind kind, TopicSelector topic, std::span<const Name> columns) {
+  return {name, kind, topic, columns, {}, false};
+}
+
+using Table = std::array<ObjectInfo, kObjects>;
+Table make_table() {
+  Table t;
+  const auto at = [&t](Object o) -> ObjectInfo& { return t[static_cast<std::size_t>(o)]; };
+  using enum TopicSelector;
+  at(Object::kUnicastPrefix) = route("unicast_prefix", kUnicastPrefix, kPrefixColumns, kPrefixLayout);
+  at(Object::kMulticastPrefix) = route("multicast_prefix", kOther, kPrefixColumns, kPrefixLayout);
+  at(Object::kL3vpn) = route("l3vpn", kL3vpn, kL3vpnColumns, kL3vpnLayout);
+  at(Object::kL3vpnMulticast) = route("l3vpn_multicast", kOther, kL3vpnColumns, kL3vpnLayout);
+  at(Object::kEvpn) = route("evpn", kEvpn, {}, {});
+  at(Object::kVpls) = route("vpls", kOther, kOwnColumns, kOwnLayout);
+  at(Object::kFlowspec) = route("flowspec", kOther, kOwnColumns, kOwnLayout);
+  at(Object::kSrPolicy) = route("sr_policy", kOther, kOwnColumns, kOwnLayout);
+  at(Object::kRtConstraint) = route("rt_constraint", kOther, kOwnColumns, kOwnLayout);
+  at(Object::kMvpn) = route("mvpn", kOther, kOwnColumns, kOwnLayout);
+  at(Object::kLsNode) = route("ls_node", kLsNode, {}, {});
+  at(Object::kLsLink) = route("ls_link", kLsLink, {}, {});
+  at(Object::kLsPrefix) = route("ls_prefix", kLsPrefix, {}, {});
+  at(Object::kLsSrv6Sid) = route("ls_srv6_sid", kOther, kOwnColumns, kOwnLayout);
+  at(Object::kBaseAttribute) = other("base_attribute", RecordKind::kAttributes, kBaseAttribute, kBaseAttributeColumns);
+  at(Object::kCollector) = other("collector", RecordKind::kCollector, kCollector, kCollectorColumns);
+  at(Object::kRouter) = other("router", RecordKind::kRouter, kRouter, kRouterColumns);
+  at(Object::kPeer) = other("peer", RecordKind::kPeer, kPeer, kPeerColumns);
+  at(Object::kBmpStat) = other("bmp_stat", RecordKind::kStat, kBmpStat, kStatColumns);
+  at(Object::kEor) = other("eor", RecordKind::kEor, kOther, kEorColumns);
+  return t;
+}
+
+const Table& table() {
+  static const Table kTable = make_table();
+  return kTable;
+}
+
+}  // namespace
+
+const ObjectInfo& object_info(Object o) { return table()[static_cast<std::size_t>(o)]; }
+
+const ObjectInfo* find_object(std::string_view name) {
+  const auto at = std::find_if(table().begin(), table().end(), [&](const ObjectInfo& o) { return o.name == name; });
+  return at == table().end() ? nullptr : &*at;
+}
+
+std::span<const std::string_view> extra_attribute_columns() { return {}; }
+
+}  // namespace bmpha::recv
