@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "common/rules.h"
 #include "ha-arbiter/decider.h"
 #include "ha-arbiter/node_blob.h"
 
@@ -244,7 +245,7 @@ SessionId Decider::session_to_close(const RouterState& st) const {
 // Another node, no worse than this one, wants the router: this node's session becomes younger than that one's, once. A
 // node that wants the router itself does not give way: the older of the two sessions wins.
 void Decider::give_way(RouterState& st, BootTime now) {
-  if (st.errand.wishes || st.since == 0 || mode_ == Mode::kForcedActive) return;
+  if (st.errand.wishes || st.since == 0 || mode_ == Mode::kForcedActive || !rule_on("A4-gives-way")) return;
   for (const auto& [id, v] : nodes_) {
     if (!v.readable || !is_live(v, now) || v.blob.leaving) continue;
     const auto r = v.routers.find(st.router);

@@ -148,6 +148,7 @@ std::optional<BootTime> Decider::standby_line(RouterState& st, BootTime now) {
 // Nobody owns it, has a session of it or anything undelivered: it was declared down. What is still held serves nobody.
 bool Decider::is_over(const RouterState& st, BootTime now) const {
   if (!observed_ || own_.contains(st.router) || is_pending(st.router) || !may_trim(now)) return false;
+  if (!rule_on("A9-over")) return false;
   return !is_held_by_anyone(st, now) && !is_other_active(st, now);
 }
 

@@ -4,12 +4,17 @@
 // each change and fault comes, whom it hits, how long it lasts, what of the copies in flight lands and when, and with
 // --any-order which node acts first. Everything else that can be late (--stages) deviates at most --late times in a
 // run, each time for one of the --delays. Ends with a line for each scenario; exit code 1 when a property was violated.
+//
+// From every state one owner is reachable, and the right rows: each state that is kept has a way on, so it leads to one
+// of the ends, and every end is let come to rest. A state that is cut (--max) leads nowhere: it is let come to rest
+// itself. Time only goes on, so there is no way back, and no other state.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <sstream>
 #include <thread>
@@ -70,11 +75,12 @@ struct State {
 
 struct Limits {
   std::size_t states = 20000;    // of one step; more are cut
-  std::size_t rest_every = 500;  // states from which everything is let come to rest, to see that it does
+  std::size_t rest_every = 500;  // ... such a state comes to rest at once, with the faults that have not begun left out
 };
 
 struct Outcome {
-  std::size_t steps = 0, ends = 0, rested = 0;
+  std::size_t steps = 0, states = 0, ends = 0;
+  double seconds = 0;
   bool cut = false;
   std::string violation;
   std::shared_ptr<const Path> path;
@@ -82,47 +88,70 @@ struct Outcome {
 
 std::size_t hash_of(const World& w) { return std::hash<std::string>{}(StateBytes::of(w)); }
 
-// From every state one owner is reachable, and the right rows. At rest is a world in which nothing is on its way for
-// a while and everything is right; what is not right then has still the rest of the time.
-std::string rest_from(World w, std::size_t& steps) {
-  int still = 0;
-  for (int n = 0; n < kRest; ++n) {
-    w.settle();
-    ++steps;
-    if (!w.violation().empty()) return w.violation();
-    still = w.is_over() && w.is_still() ? still + 1 : 0;
-    if (still < kStill) continue;
-    World end = w;
-    end.finish();
-    if (end.violation().empty()) return {};
+// Lets everything come to rest: one owner, and the right rows. At rest is a world in which nothing is on its way for a
+// while and everything is right; what is not right then has still the rest of the time.
+class Rest {
+ public:
+  explicit Rest(std::size_t& steps) : steps_(steps) {}
+
+  // What is violated on the way, or at the end of it.
+  std::string from(World w) {
+    std::vector<std::size_t> way;
+    int still = 0;
+    for (int n = 0; n < kRest; ++n) {
+      w.settle();
+      ++steps_;
+      if (!w.violation().empty()) return w.violation();
+      if (n % kNoted == 0) {
+        way.push_back(hash_of(w) ^ std::hash<std::int64_t>{}(w.time().count()) * 31);
+        if (right_.contains(way.back())) break;
+      }
+      still = w.is_over() && w.is_still() ? still + 1 : 0;
+      if (still < kStill) continue;
+      World end = w;
+      end.finish();
+      if (end.violation().empty()) break;
+    }
+    if (way.empty() || !right_.contains(way.back())) w.finish();
+    if (w.violation().empty()) right_.insert(way.begin(), way.end());
+    return w.violation();
   }
-  w.finish();
-  return w.violation();
-}
+
+ private:
+  static constexpr int kNoted = 3;  // one state of so many on the way
+  std::size_t& steps_;
+  std::unordered_set<std::size_t> right_;  // states that come to rest: many ways run into one
+};
 
 class Search {
  public:
   Search(const std::shared_ptr<const Scenario>& scenario, Limits limits) : scenario_(scenario), limits_(limits) {}
 
   Outcome run() {
+    const auto begun = std::chrono::steady_clock::now();
+    search();
+    outcome_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+    return outcome_;
+  }
+
+ private:
+  void search() {
     World start(scenario_);
     start.warm_up();
     if (!start.violation().empty()) {
       outcome_.violation = "at rest: " + start.violation();
-      return outcome_;
+      return;
     }
     layer_.push_back({start, nullptr});
     // While choices remain; then everything comes to rest.
     while (!std::all_of(layer_.begin(), layer_.end(),
                         [](const State& s) { return s.world.budget() == 0 && s.world.is_over(); }))
-      if (!next_layer()) return outcome_;
+      if (!next_layer()) return;
     outcome_.ends = layer_.size();
     for (const State& s : layer_)
-      if (violated(rest_from(s.world, outcome_.steps), s.path)) return outcome_;
-    return outcome_;
+      if (violated(rest_.from(s.world), s.path)) return;
   }
 
- private:
   bool violated(const std::string& what, const std::shared_ptr<const Path>& path) {
     if (what.empty()) return false;
     outcome_.violation = what;
@@ -142,15 +171,13 @@ class Search {
           return !violated(w.violation(), std::make_shared<Path>(Path{s.path, choices.made()}));
         ++outcome_.steps;
         if (!seen.insert(hash_of(w)).second) continue;
-        if (limits_.rest_every != 0 && ++tried_ % limits_.rest_every == 0) {
-          ++outcome_.rested;
-          if (const std::string v = rest_from(w, outcome_.steps); !v.empty())
+        ++outcome_.states;
+        const bool cut = next.size() >= limits_.states;
+        if (cut || (limits_.rest_every != 0 && outcome_.states % limits_.rest_every == 0))
+          if (const std::string v = rest_.from(w); !v.empty())
             return !violated("from here: " + v, std::make_shared<Path>(Path{s.path, choices.made()}));
-        }
-        if (next.size() >= limits_.states) {
-          outcome_.cut = true;
-          continue;
-        }
+        outcome_.cut = outcome_.cut || cut;
+        if (cut) continue;
         next.push_back({std::move(w), std::make_shared<Path>(Path{s.path, choices.made()})});
       } while (choices.advance());
     }
@@ -162,7 +189,7 @@ class Search {
   Limits limits_;
   Outcome outcome_;
   std::vector<State> layer_;
-  std::size_t tried_ = 0;
+  Rest rest_{outcome_.steps};
 };
 
 void trace(const std::shared_ptr<const Scenario>& scenario, const std::shared_ptr<const Path>& path) {
@@ -191,6 +218,7 @@ const std::vector<Script>& scripts() {
   static const std::vector<Script> all = {
       {"A/-", {{0, What::kAnnounce}}},
       {"W/-", {{0, What::kWithdraw}}},
+      {"D/-", {{0, What::kPeerDown}}},
       {"W/W", {{0, What::kWithdraw}, {1, What::kWithdraw}}},
       {"WA/-", {{0, What::kWithdraw}, {0, What::kAnnounce}}},
       {"DU/-", {{0, What::kPeerDown}, {0, What::kPeerUp}}},
@@ -218,6 +246,8 @@ std::vector<Named> scenarios(const Scenario& common, const std::vector<Fault>& s
     for (const bool tight : {true, false})
       for (const Script& script : scripts())
         for (int f = 0; f < kFaults; ++f) {
+          // The active collector's lost routers move nothing, and this one is lost for ever.
+          if (common.by_collector && static_cast<Fault>(f) == Fault::kSilent) continue;
           Scenario s = common;
           s.start = start;
           s.tight = tight;
@@ -235,7 +265,7 @@ struct Options {
   Scenario common;
   Limits limits;
   std::vector<std::string> only, second, delays = {"1"}, stages;
-  bool list = false, traced = false, first = false;
+  bool list = false, traced = false, first = false, table = false;
   int threads = 2;
 };
 
@@ -250,13 +280,16 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--window", o.common.window, "steps in which changes and faults begin")->capture_default_str();
   app.add_option("--and", o.second, "a second fault in every scenario");
   app.add_option("--max", o.limits.states, "states kept of one step; more are cut")->capture_default_str();
-  app.add_option("--rest-every", o.limits.rest_every, "from each such state one owner must be reachable (0: none)")
+  app.add_option("--rest-every", o.limits.rest_every, "each such state is let come to rest at once (0: none)")
       ->capture_default_str();
+  app.add_flag("--collector", o.common.by_collector, "grain = collector");
+  app.add_flag("--by-age", o.common.by_age, "trim = time");
   app.add_option("--only", o.only, "scenarios whose names have all these words");
   app.add_option("--threads", o.threads, "at once")->capture_default_str();
   app.add_flag("--list", o.list, "names of the scenarios");
   app.add_flag("--first", o.first, "end with the first violation");
   app.add_flag("--trace", o.traced, "tell the way to a violation");
+  app.add_flag("--table", o.table, "at the end states and seconds by fault and number of changes");
 }
 
 // Names into values; false: an unknown one was told.
@@ -289,6 +322,7 @@ class Run {
     for (int n = 1; n < o_.threads; ++n) others.emplace_back([this] { work(); });
     work();
     for (std::thread& t : others) t.join();
+    if (o_.table) print_table();
     fmt::print("explored: {} scenarios, {} steps, {} cut, {} violated\n", all_.size(), steps_, cut_, violated_.load());
     return violated_ == 0 ? 0 : 1;
   }
@@ -300,6 +334,11 @@ class Run {
       const std::lock_guard lock(print_);
       steps_ += found.steps;
       cut_ += found.cut ? 1 : 0;
+      Cell& cell = cells_[{all_[n].scenario->faults[0], all_[n].scenario->changes.size()}];
+      ++cell.scenarios;
+      cell.cut += found.cut ? 1 : 0;
+      cell.states += found.states;
+      cell.seconds += found.seconds;
       fmt::print("{:<36} {} {:>9} steps {:>6} ends {}\n", all_[n].name, found.cut ? "cut" : "all", found.steps,
                  found.ends, found.violation);
       if (!found.violation.empty()) {
@@ -310,8 +349,21 @@ class Run {
     }
   }
 
+  void print_table() const {
+    fmt::print("| fault | changes | scenarios | cut | states | s |\n|---|---|---|---|---|---|\n");
+    for (const auto& [of, c] : cells_)
+      fmt::print("| {} | {} | {} | {} | {} | {:.1f} |\n", fault_name(of.first), of.second, c.scenarios, c.cut, c.states,
+                 c.seconds);
+  }
+
+  struct Cell {
+    int scenarios = 0, cut = 0;
+    std::size_t states = 0;
+    double seconds = 0;
+  };
   Options o_;
   std::vector<Named> all_;
+  std::map<std::pair<Fault, std::size_t>, Cell> cells_;
   std::atomic<std::size_t> next_{0};
   std::mutex print_;
   std::atomic<int> violated_ = 0;

@@ -68,7 +68,9 @@ inline constexpr int kAfterOver = -2;  // and a few steps more
 struct Scenario {
   int nodes = 2;
   Start start = Start::kWarm;
-  bool tight = true;  // margin = retain = 0: the most aggressive trimming
+  bool tight = true;          // margin = retain = 0: the most aggressive trimming
+  bool by_collector = false;  // grain = collector
+  bool by_age = false;        // trim = time
   std::vector<Fault> faults;
   std::vector<Change> changes;
   int window = 4;                 // steps in which changes and the faults may begin

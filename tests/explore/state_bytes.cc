@@ -154,8 +154,8 @@ void StateBytes::put(const gate::HeldRecords* gate, const gate::Ticket& t) {
 void StateBytes::put(const gate::Copy& c) {
   const KafkaHeader& h = c.header;
   epoch(h.epoch);
-  all(c.partition, h.kind, h.solo, h.replay, h.in_dump, h.opener, h.gen, h.node, h.session, h.seq, h.read_wall_us,
-      h.settled);
+  all(c.partition, h.kind, h.solo, h.replay, h.in_dump, h.opener, h.gen, h.node, h.session, h.seq,
+      h.read_wall_us & 0xffff'ffff, h.settled);
 }
 
 void StateBytes::put(const Receiver& r) {
@@ -168,6 +168,13 @@ void StateBytes::put(const NodeWorld& n) {
       n.ghosts, n.ghosts_in, n.kafka_bad, n.kafka_good, n.kafka_ok, n.dead, n.gate_dead, n.arbiter_dead, n.recv_dead,
       n.hung, n.gate_hung, n.arbiter_hung, n.recv_hung, n.stalls, n.redis_cut, n.kafka_cut, n.land_in, n.lands,
       n.leaving, n.soon);
+  put(n.published.has_value());
+  if (n.published) {
+    epoch(n.published->epoch);
+    all(n.published->w, n.published->settled);
+  }
+  epoch(n.w_epoch);
+  put(n.w);
   const gate::HeldRecords* gate = n.gate ? &*n.gate : nullptr;
   for (const auto& copies : n.in_flight)
     for (const gate::Copy& c : copies) put(gate, c.ticket);
@@ -201,7 +208,7 @@ void StateBytes::put(const World& w) {
   if (!w.claims_.empty()) {
     const auto& [at, claim] = *w.claims_.rbegin();
     epoch(at);
-    all(claim.node, claim.session, std::min<Nanos>(w.t_ - claim.at, Millis(300)));
+    all(claim.node, claim.session, std::min<Nanos>(w.t_ - claim.at, Millis(300)), claim.line);
   }
   for (const NodeWorld& n : w.nodes_)  // has everybody seen the newest blob of everybody?
     for (const NodeWorld& other : w.nodes_)

@@ -58,13 +58,15 @@ Hash128 peer_key(int peer) {
 }
 
 std::int64_t pack(const Payload& p) {
-  return p.peer | (p.announced ? 1 << 8 : 0) | std::int64_t{p.versions[0]} << 16 | std::int64_t{p.versions[1]} << 24;
+  return p.peer | (p.announced ? 1 << 8 : 0) | std::int64_t{p.versions[0]} << 16 | std::int64_t{p.versions[1]} << 24 |
+         std::int64_t{p.read} << 32;
 }
 Payload unpack(std::int64_t v) {
   Payload p;
   p.peer = static_cast<std::uint8_t>(v & 0xff);
   p.announced = (v >> 8 & 1) != 0;
   p.versions = {static_cast<std::uint8_t>(v >> 16 & 0xff), static_cast<std::uint8_t>(v >> 24 & 0xff)};
+  p.read = static_cast<std::uint16_t>(v >> 32 & 0xffff);
   return p;
 }
 
@@ -177,8 +179,8 @@ void World::step(Oracle& oracle) {
 }
 
 bool World::is_over() const {
-  return are_faults_over() && next_change_ == static_cast<int>(scenario_->changes.size()) && joins_in_[0] < 0 &&
-         joins_in_[1] < 0;
+  const bool changed = settling_ || next_change_ == static_cast<int>(scenario_->changes.size());
+  return are_faults_over() && changed && joins_in_[0] < 0 && joins_in_[1] < 0;
 }
 
 bool World::is_still() const {

@@ -120,6 +120,13 @@ struct NodeWorld {
   // What must always hold
   std::uint64_t w_epoch = 0;
   BootTime w;
+  // What it wrote to Redis last.
+  struct Published {
+    std::uint64_t epoch = 0;
+    std::optional<Nanos> w;  // in the world's time
+    bool settled = true;
+  };
+  std::optional<Published> published;
 };
 
 struct Row {
@@ -163,6 +170,12 @@ class World {
 
  private:
   friend struct StateBytes;
+  struct Claim {
+    std::string node;
+    SessionId session;
+    Nanos at{0};
+    std::optional<Nanos> line;  // what was read before need not be sent again; none: not known
+  };
   BootTime now(const NodeWorld& n) const { return BootTime(t_ + n.boot); }
   std::int64_t redis_ms() const;
   std::size_t through(NodeWorld& n, Stage stage, std::size_t lane, std::size_t items, Oracle& oracle);
@@ -203,7 +216,10 @@ class World {
   void crash(NodeWorld& n, Oracle& oracle);
   void tick_down(NodeWorld& n);
   bool reaches_redis(const NodeWorld& n) const { return redis_up_ && !n.redis_cut; }
+  void note_published(NodeWorld& n, const arbiter::NodeBlob& blob);
+  std::optional<Nanos> replay_line(const NodeWorld& claimer, bool is_owned) const;
   void check_copy(const NodeWorld& n, const gate::Copy& copy);
+  void check_replay(const NodeWorld& n, const gate::Copy& copy, const Claim& claim);
   void check_role(const NodeWorld& n);
   void check_hidden(const gate::Copy& copy, int peer);
   void check_end();
@@ -224,11 +240,6 @@ class World {
   bool redis_up_ = true;
   std::array<RouterPeer, kPeers> router_;
   std::array<PartitionWorld, kPartitions> kafka_;
-  struct Claim {
-    std::string node;
-    SessionId session;
-    Nanos at{0};
-  };
   std::map<std::uint64_t, Claim> claims_;  // by epoch
   std::array<bool, kMaxChanges> seen_{};   // change is in Kafka, or was overtaken by a dump that is
   int next_change_ = 0;

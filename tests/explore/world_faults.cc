@@ -4,8 +4,6 @@
 namespace bmpha::explore {
 namespace {
 
-constexpr int kKeepalive = 5;  // steps
-
 bool is_of_node(Fault f) { return f != Fault::kRedisLost && f != Fault::kRedisDown && f != Fault::kNobody; }
 
 }  // namespace

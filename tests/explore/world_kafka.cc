@@ -105,6 +105,56 @@ void World::check_copy(const NodeWorld& n, const gate::Copy& copy) {
   const auto claim = claims_.find(h.epoch);
   if (claim != claims_.end() && h.kind != RecordKind::kRun && claim->second.session < h.session)
     fail(fmt::format("{} sends a session under a claim that was made for an earlier one", n.id));
+  if (claim != claims_.end() && h.replay) check_replay(n, copy, claim->second);
+}
+
+void World::note_published(NodeWorld& n, const arbiter::NodeBlob& blob) {
+  for (const arbiter::RouterEntry& e : blob.routers) {
+    n.published = {e.epoch, std::nullopt, blob.settled};
+    if (e.w_age) n.published->w = t_ - *e.w_age;
+  }
+}
+
+// The lowest W that a claim may rest on: of the newest claim, of the claimer, of everybody who may have sent alone, and
+// of everybody when Redis names no owner. None: it was not published, and everything held must be sent.
+std::optional<Nanos> World::replay_line(const NodeWorld& claimer, bool is_owned) const {
+  std::uint64_t newest = 0;
+  for (const NodeWorld& n : nodes_)
+    if (n.published) newest = std::max(newest, n.published->epoch);
+  Nanos line = t_;
+  for (const NodeWorld& n : nodes_) {
+    if (!n.published || (is_owned && n.published->epoch != newest && n.published->settled && &n != &claimer)) continue;
+    if (!n.published->w) return std::nullopt;
+    line = std::min(line, *n.published->w);
+    // A key that is gone is known as it was read last.
+    const auto seen = claimer.decider->nodes().find(n.id);
+    if (seen == claimer.decider->nodes().end()) continue;
+    const auto of = seen->second.routers.find(router_id());
+    if (of == seen->second.routers.end() || !of->second.w) return std::nullopt;
+    line = std::min(line, Nanos(to_ns(*of->second.w)) - claimer.boot);
+  }
+  // A W that was never written is known to its own node only.
+  const auto st = claimer.decider->routers().find(router_id());
+  if (st->second.gate_new) return std::nullopt;  // its new gate has what the old one had not released
+  for (const auto& w : {st->second.w, st->second.cover})
+    if (w) line = std::min(line, Nanos(to_ns(*w)) - claimer.boot);
+  return newest == 0 ? std::nullopt : std::optional(line);
+}
+
+// Sent again is what was read since the lowest W that counts, less the margin; and a dump into which that falls.
+void World::check_replay(const NodeWorld& n, const gate::Copy& copy, const Claim& claim) {
+  if (!claim.line || scenario_->by_age || is_control(copy.header.kind)) return;
+  const Nanos margin = scenario_->tight ? Nanos{0} : kStep;
+  const Nanos line = *claim.line - margin - Millis(2);  // ages in Redis are whole milliseconds
+  const Nanos read = unpack(copy.header.read_wall_us).read * kStep;
+  if (read >= line) return;
+  const std::vector<Bracket> dumps = n.gate->status().brackets;
+  const bool is_of_dump = std::any_of(dumps.begin(), dumps.end(), [&](const Bracket& d) {
+    return d.first <= BootTime(read + n.boot) && (!d.synced || *d.synced >= BootTime(line + n.boot));
+  });
+  if (!is_of_dump)
+    fail(fmt::format("{} sends again what was read {} ms before the lowest W that counts", n.id,
+                     std::chrono::duration_cast<Millis>(*claim.line - margin - read).count()));
 }
 
 // A4.8: a role ends with its session.
@@ -149,6 +199,9 @@ void World::check_owner() {
     if (n.gate && n.gate->role() == Role::kActive) active += n.id;
   }
   if (!any_alive) return;
+  if (gone_ && std::any_of(nodes_.begin(), nodes_.end(),
+                           [](const NodeWorld& n) { return n.gate && n.gate->status().records > 0; }))
+    fail("records of a router that was declared down are held for ever");
   const auto own = redis_.owners().find(to_hex(router_id()));
   if (own != redis_.owners().end()) named = arbiter::decode_owner(own->second).node;
   if (active.size() != (gone_ ? 0 : 1) || named != active)

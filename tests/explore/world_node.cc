@@ -68,6 +68,10 @@ void World::start_arbiter(NodeWorld& n) {
   s.ttl = kTtl;
   s.margin = scenario_->tight ? Nanos{0} : kStep;
   s.check_bounds = false;  // time goes by in steps here
+  if (scenario_->by_collector) s.grain = arbiter::Grain::kCollector;
+  // What the settings of that mode are checked for (docs/protocol.md A.8).
+  s.by_age = scenario_->by_age;
+  s.hold = std::max(kTtl + kStep + s.redis_timeout, kKeepalive * kStep) + s.margin;
   s.lease = kLease;
   s.stale_delay = s.down_delay = s.stall_timeout = std::chrono::hours(10);
   if (scenario_->has(Fault::kNobody)) {
@@ -82,7 +86,6 @@ void World::start_arbiter(NodeWorld& n) {
                   std::chrono::duration_cast<Millis>(kTtl));
   n.looks = 0;
   n.leaving = false;
-  n.w_epoch = 0;
 }
 
 void World::node_step(NodeWorld& n, Oracle& oracle) {
@@ -138,7 +141,7 @@ void World::read(NodeWorld& n, Oracle& oracle) {
     e.in_dump = r.in_dump;
     e.opener = m.kind == Kind::kPeerUp;
     e.key = m.kind == Kind::kRoute || e.kind == RecordKind::kPeer ? peer_key(m.peer) : router_id();
-    e.read_wall_us = pack({m.peer, m.announced, m.versions});
+    e.read_wall_us = pack({m.peer, m.announced, m.versions, static_cast<std::uint16_t>(t_ / kStep)});
     e.drained_time = BootTime(before + n.boot);
     put(n, e);
     if (m.kind == Kind::kSynced) r.in_dump = false;
@@ -287,11 +290,16 @@ void World::claim(NodeWorld& n, const arbiter::ClaimBatch& batch, Oracle& oracle
     n.decider->claims_failed(now(n));
     return decide(n, oracle);
   }
+  const bool is_owned = redis_.owners().contains(to_hex(router_id()));
   const arbiter::ClaimReply reply = redis_.claim(n.id, arbiter::encode_claims(batch, n.id, 0), redis_ms());
   for (std::size_t c = 0; c < reply.won.size(); ++c) {
     if (!reply.won[c]) continue;
     const auto& item = batch.items[c];
-    if (!claims_.try_emplace(item.epoch, Claim{n.id, item.won.session, t_}).second) fail("two claims share an epoch");
+    const Claim made{n.id, item.won.session, t_, replay_line(n, is_owned)};
+    if (!claims_.try_emplace(item.epoch, made).second) fail("two claims share an epoch");
+    arbiter::NodeBlob shown = batch.base;
+    shown.routers = {item.won};
+    note_published(n, shown);
   }
   if (is_going_on(Fault::kClaimAnswer, n))
     n.decider->claims_failed(now(n));
@@ -311,7 +319,9 @@ void World::exchange(NodeWorld& n, Oracle& oracle) {
       d.join(left ? &*left : nullptr, look.redis_ms, now(n), now(n));
       n.guard.reset();
     }
-    const arbiter::TickReply reply = redis_.tick(n.id, {encode_blob(d.blob(now(n))), 0}, redis_ms());
+    const arbiter::NodeBlob blob = d.blob(now(n));
+    const arbiter::TickReply reply = redis_.tick(n.id, {encode_blob(blob), 0}, redis_ms());
+    note_published(n, blob);
     std::size_t malformed = 0;
     d.observe(arbiter::read_observation(reply, now(n), malformed), now(n));
     if (malformed != 0) fail("a value in Redis is malformed");

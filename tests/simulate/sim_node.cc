@@ -367,10 +367,16 @@ void Sim::send_claims(Node& n, const arbiter::ClaimBatch& batch) {
   a.store_busy = true;
   ask<arbiter::ClaimReply>(
       n,
-      [this, &n, batch, request = arbiter::encode_claims(batch, n.id, made_ms(n))] {
+      [this, &n, batch, request = arbiter::encode_claims(batch, n.id, made_ms(n)), said_at = t_] {
         arbiter::ClaimReply reply = redis_.claim(n.id, request, redis_ms());
         for (std::size_t i = 0; i < reply.won.size(); ++i)
           if (reply.won[i]) note_claim(n, batch.items[i]);
+        // A claim shows W where its sending begins: who takes over before anything is delivered begins there.
+        arbiter::NodeBlob shown = batch.base;
+        shown.routers.clear();
+        for (std::size_t i = 0; i < reply.won.size(); ++i)
+          if (reply.won[i]) shown.routers.push_back(batch.items[i].won);
+        note_published(n, shown, said_at);
         return reply;
       },
       [this, &n](const std::optional<arbiter::ClaimReply>& reply) { claimed(n, reply); });
