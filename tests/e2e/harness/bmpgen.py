@@ -458,6 +458,17 @@ class Generator:
                             router.announce(n, prefix)
         reactor().call(settling)
 
+    def report(self, routers=None):
+        """Statistics of every peer, to every session that takes more: nothing changes by them."""
+        def reporting():
+            for router in self.pick(routers):
+                for n in router.present:
+                    message = wire.statistics(router.peers[n], router.stamp(), {7: len(router.rib)})
+                    for session in router.sessions.values():
+                        if not session.stuck:
+                            session.send(message)
+        reactor().call(reporting)
+
     def change(self, router, n, k, present=True):
         """Announces or withdraws one prefix of peer n."""
         router = self.pick([router])[0]
