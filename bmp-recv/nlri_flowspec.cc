@@ -26,7 +26,8 @@ void append_hex_number(TextBuffer& out, std::uint64_t v) {
 // The reader of a rule: checks it, and prints it where there is a place to.
 class RuleReader {
  public:
-  RuleReader(const FlowspecRoute& route, TextBuffer* text) : r_(route.components), v6_(route.v6), text_(text) {}
+  RuleReader(const FlowspecRoute& route, TextBuffer* text)
+      : r_(route.components), v6_(route.v6), inner_ids_(route.inner_ids), text_(text) {}
 
   Fit read() {
     Fit fit = r_.empty() ? Fit::kPoor : Fit::kGood;
@@ -68,8 +69,10 @@ class RuleReader {
 
   bool read_prefix4() {
     std::uint8_t length = 0;
+    std::uint32_t id = 0;
     Address a;
     a.size = 4;
+    if (inner_ids_ && !r_.u32(id)) return false;
     if (!r_.u8(length) || length > 32 || !read_pattern(a, 0, length)) return false;
     put_prefix(a, 0, length);
     return true;
@@ -162,9 +165,24 @@ class RuleReader {
 
   ByteReader r_;
   bool v6_;
+  bool inner_ids_;
   bool known_ = true;
   TextBuffer* text_;
 };
+
+Fit read_rule(FlowspecRoute& route) {
+  RuleReader rule(route, nullptr);
+  const Fit fit = rule.read();
+  route.known = rule.known();
+  if (fit == Fit::kGood || route.v6) return fit;
+  route.inner_ids = true;
+  if (RuleReader(route, nullptr).read() == Fit::kGood) {
+    route.known = true;
+    return Fit::kGood;
+  }
+  route.inner_ids = false;
+  return fit;
+}
 
 // RFC 8955 4.1: one octet, or two of which twelve bits count.
 bool read_length(ByteReader& r, std::size_t& out) {
@@ -188,10 +206,7 @@ NlriResult parse_flowspec(Bytes field, bool v6, bool vpn, PathIds expected, std:
     if (!read_length(r, size) || !r.sub(size, value)) return Fit::kNo;
     if (vpn && !value.copy(route.rd.data(), route.rd.size())) return Fit::kNo;
     route.components = value.rest();
-    RuleReader rule(route, nullptr);
-    const Fit fit = rule.read();
-    route.known = rule.known();
-    return fit;
+    return read_rule(route);
   });
 }
 

@@ -31,6 +31,8 @@ struct FlowspecRoute {
   bool known = true;  // false: a component of unknown type, at which reading had to end
   bool v6 = false;
   bool vpn = false;  // rd is part of it
+  // GoBGP puts a path identifier in front of the prefixes inside a rule, where it has agreed on them for IPv4 unicast.
+  bool inner_ids = false;
   RouteDistinguisher rd{};
   Bytes components;
 };
