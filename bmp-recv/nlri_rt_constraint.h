@@ -19,7 +19,7 @@ struct RtConstraintRoute {
 // Appends the routes of a whole NLRI field; kBad appends nothing.
 NlriResult parse_rt_constraint(Bytes field, PathIds expected, std::vector<RtConstraintRoute>& out);
 void append_key(KeyBytes& key, const RtConstraintRoute& route);
-// length, origin_as, route_target: of the default both are empty; a part of a target is "0x<hex>/<bits>".
+// prefix_len, member_as, route_target: of the default both are empty; a part of a target is "0x<hex>/<bits>".
 void append_rt_constraint_columns(TextBuffer& out, const RtConstraintRoute& route);
 
 }  // namespace bmpha::recv

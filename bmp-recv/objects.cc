@@ -25,6 +25,41 @@ using Name = std::string_view;
 
 constexpr Name kPrefixColumns[] = {BMPHA_PREFIX, "large_communities"};
 constexpr Name kL3vpnColumns[] = {BMPHA_PREFIX, "rd", "rd_type", "large_communities"};
+constexpr Name kEvpnColumns[] = {BMPHA_ROUTE_HEAD,
+                                 BMPHA_ATTRIBUTES,
+                                 "path_id",
+                                 BMPHA_VIEW,
+                                 "rd",
+                                 "rd_type",
+                                 "originating_router_ip_len",
+                                 "originating_router_ip",
+                                 "ethernet_tag",
+                                 "esi",
+                                 "mac_len",
+                                 "mac",
+                                 "ip_len",
+                                 "ip",
+                                 "mpls_label_1",
+                                 "mpls_label_2",
+                                 "large_communities",
+                                 "route_type",
+                                 "prefix",
+                                 "prefix_len",
+                                 "gateway_ip",
+                                 "mcast_source",
+                                 "mcast_group",
+                                 "flags",
+                                 "max_response_time",
+                                 "region_id",
+                                 "route_key",
+                                 "raw"};
+constexpr Name kVplsColumns[] = {BMPHA_OWN_HEAD,  "rd",         "rd_type",    "ve_id", "ve_block_offset",
+                                 "ve_block_size", "label_base", "pe_address", "tlvs"};
+constexpr Name kFlowspecColumns[] = {BMPHA_OWN_HEAD, "rd", "rd_type", "rule"};
+constexpr Name kSrPolicyColumns[] = {BMPHA_OWN_HEAD, "distinguisher", "color", "endpoint"};
+constexpr Name kRtConstraintColumns[] = {BMPHA_OWN_HEAD, "prefix_len", "member_as", "route_target"};
+constexpr Name kMvpnColumns[] = {BMPHA_OWN_HEAD, "route_type",  "rd",         "rd_type",   "source_as",
+                                 "mcast_source", "mcast_group", "originator", "route_key", "raw"};
 // Own columns of these follow.
 constexpr Name kOwnColumns[] = {BMPHA_OWN_HEAD};
 constexpr Name kBaseAttributeColumns[] = {"action",           "sequence", "hash",     "router_hash", "router_ip",
@@ -63,6 +98,7 @@ constexpr Name kEorColumns[] = {"action",   "sequence",  "peer_hash", "router_ha
 using enum RowPart;
 constexpr RowPart kPrefixLayout[] = {kOwn, kAttributes, kPathId, kOwn, kView, kLarge};
 constexpr RowPart kL3vpnLayout[] = {kOwn, kAttributes, kPathId, kOwn, kView, kOwn, kLarge};
+constexpr RowPart kEvpnLayout[] = {kAttributes, kPathId, kView, kOwn, kLarge, kOwn};
 constexpr RowPart kOwnLayout[] = {kFamily, kPathId, kView, kAttributes, kLarge, kOwn};
 
 ObjectInfo route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
@@ -81,12 +117,12 @@ Table make_table() {
   at(Object::kMulticastPrefix) = route("multicast_prefix", kOther, kPrefixColumns, kPrefixLayout);
   at(Object::kL3vpn) = route("l3vpn", kL3vpn, kL3vpnColumns, kL3vpnLayout);
   at(Object::kL3vpnMulticast) = route("l3vpn_multicast", kOther, kL3vpnColumns, kL3vpnLayout);
-  at(Object::kEvpn) = route("evpn", kEvpn, {}, {});
-  at(Object::kVpls) = route("vpls", kOther, kOwnColumns, kOwnLayout);
-  at(Object::kFlowspec) = route("flowspec", kOther, kOwnColumns, kOwnLayout);
-  at(Object::kSrPolicy) = route("sr_policy", kOther, kOwnColumns, kOwnLayout);
-  at(Object::kRtConstraint) = route("rt_constraint", kOther, kOwnColumns, kOwnLayout);
-  at(Object::kMvpn) = route("mvpn", kOther, kOwnColumns, kOwnLayout);
+  at(Object::kEvpn) = route("evpn", kEvpn, kEvpnColumns, kEvpnLayout);
+  at(Object::kVpls) = route("vpls", kOther, kVplsColumns, kOwnLayout);
+  at(Object::kFlowspec) = route("flowspec", kOther, kFlowspecColumns, kOwnLayout);
+  at(Object::kSrPolicy) = route("sr_policy", kOther, kSrPolicyColumns, kOwnLayout);
+  at(Object::kRtConstraint) = route("rt_constraint", kOther, kRtConstraintColumns, kOwnLayout);
+  at(Object::kMvpn) = route("mvpn", kOther, kMvpnColumns, kOwnLayout);
   at(Object::kLsNode) = route("ls_node", kLsNode, {}, {});
   at(Object::kLsLink) = route("ls_link", kLsLink, {}, {});
   at(Object::kLsPrefix) = route("ls_prefix", kLsPrefix, {}, {});
