@@ -87,8 +87,10 @@ TEST_CASE("a flow rule of GoBGP is read as it stands in its own table, and as it
   // "[destination: 10.70.0.0/24][destination-port: ==80][inner-cos: >70 true ==6]", where 24 is no IPv4 component.
   constexpr const char* kHeld = "dst 10.70.0.0/24; dport =80; type24 0x0a4600038106";
   constexpr const char* kMeant = "dst 10.70.0.0/24; proto =6; dport =80";
-  const std::string stream = read_capture("gobgp/ha_B.bmp"), raw = read_capture("gobgp/pre.bmp");
-  if (stream.empty() || raw.empty()) return;
+  const std::string stream = read_capture("gobgp/ha_B.bmp");
+  if (stream.empty()) return;
+  const std::string raw = read_capture("gobgp/pre.bmp");
+  if (raw.empty()) return;
   Replay replay;
   REQUIRE(replay.feed(stream));
   std::map<std::string, std::string> rules;
@@ -129,8 +131,10 @@ TEST_CASE("an EVPN route that FRR withdraws has the hash of its announcement") {
 }
 
 TEST_CASE("EVPN routes over an SRv6 core are read") {
-  const std::string a = read_capture("vendors/evpn-a.bmp"), b = read_capture("vendors/evpn-b.bmp");
-  if (a.empty() || b.empty()) return;
+  const std::string a = read_capture("vendors/evpn-a.bmp");
+  if (a.empty()) return;
+  const std::string b = read_capture("vendors/evpn-b.bmp");
+  if (b.empty()) return;
   Replay of_a, of_b;
   REQUIRE(of_a.feed(a));
   REQUIRE(of_b.feed(b));
