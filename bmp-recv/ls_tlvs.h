@@ -14,4 +14,22 @@ inline bool are_link_state_tlvs(Bytes value) {
   return true;
 }
 
+// Calls visit(value) for every TLV of a type, in order; stops at what does not fit.
+template <class Visit>
+void each_ls_tlv(Bytes tlvs, std::uint16_t type, Visit&& visit) {
+  ByteReader r(tlvs);
+  Tlv t;
+  while (read_tlv_16_16(r, t))
+    if (t.type == type) visit(t.value);
+}
+
+// The value of the first TLV of a type; empty: there is none.
+inline Bytes find_ls_tlv(Bytes tlvs, std::uint16_t type) {
+  ByteReader r(tlvs);
+  Tlv t;
+  while (read_tlv_16_16(r, t))
+    if (t.type == type) return t.value;
+  return {};
+}
+
 }  // namespace bmpha::recv

@@ -21,8 +21,8 @@ struct SegmentForm {
   std::uint8_t type;
   char letter;
   unsigned parts;
-  std::size_t address;  // bytes of an address
-  bool srv6;            // a SID of 16 bytes, then perhaps behavior and structure; else of 4
+  std::uint8_t address;  // bytes of an address
+  bool srv6;             // a SID of 16 bytes, then perhaps behavior and structure; else of 4
 };
 // RFC 9830 2.4.4.2, RFC 9831 2.1 to 2.9.
 constexpr SegmentForm kForms[] = {

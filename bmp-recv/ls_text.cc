@@ -1,0 +1,560 @@
+#include "bmp-recv/ls_text.h"
+
+#include <algorithm>
+#include <array>
+
+#include "bmp-recv/attribute_text.h"
+#include "bmp-recv/ls_sid_text.h"
+#include "bmp-recv/value_text.h"
+
+namespace bmpha::recv {
+namespace {
+
+constexpr std::size_t kNameLimit = 200;  // contract P9
+
+// What stands in a column when a TLV is absent.
+enum class Absent : std::uint8_t { kEmpty, kZero };
+
+std::string_view clean_view(Bytes b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
+
+// ---- values of single TLVs
+
+// An unsigned number of 1, 2, 3, 4 or 8 bytes.
+bool number_of(Bytes value, std::uint64_t& out) {
+  if (value.empty() || value.size() > 8) return false;
+  out = 0;
+  ByteReader r(value);
+  for (std::uint8_t byte = 0; r.u8(byte);) out = out << 8 | byte;
+  return true;
+}
+void append_number(TextBuffer& out, Bytes value, Absent absent) {
+  std::uint64_t v = 0;
+  if (number_of(value, v)) {
+    out.number(v);
+  } else if (absent == Absent::kZero) {
+    out.append('0');
+  }
+}
+// All TLVs of a type, a comma and a space between them.
+template <class Append>
+void append_each(TextBuffer& out, Bytes tlvs, std::uint16_t type, Append&& append, std::string_view between = ", ") {
+  bool first = true;
+  each_ls_tlv(tlvs, type, [&](Bytes v) {
+    if (!first) out.append(between);
+    first = false;
+    append(v);
+  });
+}
+// 32-bit (or 16-, 64-bit) numbers of one value.
+void append_list(TextBuffer& out, Bytes value, std::size_t size) {
+  ByteReader r(value);
+  Bytes one;
+  std::uint64_t v = 0;
+  for (bool first = true; r.bytes(size, one) && number_of(one, v); first = false)
+    append_field(out, first ? "" : ", ", v);
+}
+void append_first(TextBuffer& out, Bytes value, std::size_t size) {
+  ByteReader r(value);
+  Bytes one;
+  append_number(out, r.bytes(size, one) ? one : Bytes{}, Absent::kZero);
+}
+// Bytes per second as kbit/s; 0 without.
+void append_kbits(TextBuffer& out, ByteReader& r) {
+  std::uint32_t bits = 0;
+  out.number(r.u32(bits) ? amount_of(bits, 0.008).value_or(0) : 0);
+}
+void append_mt_ids(TextBuffer& out, Bytes value) {
+  ByteReader r(value);
+  std::uint16_t id = 0;
+  for (bool first = true; r.u16(id); first = false) append_field(out, first ? "" : ", ", id & 0xfffU);
+}
+
+// ---- columns that several objects have
+
+void igp_router_id(const LsView& v, TextBuffer& out) { append_igp_router_id(out, v.route.local.igp_router_id); }
+void append_router_id(TextBuffer& out, Bytes attribute, std::uint16_t v4, Bytes bgp_router_id) {
+  Bytes id = find_ls_tlv(attribute, v4);
+  if (id.empty()) id = find_ls_tlv(attribute, static_cast<std::uint16_t>(v4 + 1));
+  if (id.empty()) id = bgp_router_id;
+  if (id.size() != 4 && id.size() != 16) return out.append("0.0.0.0");
+  append_ip(out, id);
+}
+void router_id(const LsView& v, TextBuffer& out) {
+  append_router_id(out, v.attribute, 1028, v.route.local.bgp_router_id);
+}
+void routing_id(const LsView& v, TextBuffer& out) { out.number(v.route.identifier); }
+void ls_id(const LsView& v, TextBuffer& out) {  // hex without 0x, unlike all other numbers: consumers read it so
+  char* const begin = out.room(8);
+  char* p = begin;
+  for (int shift = 28; shift >= 0; shift -= 4) {
+    const unsigned digit = v.route.local.ls_id >> shift & 15;
+    if (digit != 0 || p != begin || shift == 0) *p++ = "0123456789abcdef"[digit];
+  }
+  out.commit(p);
+}
+void ospf_area(const LsView& v, TextBuffer& out) {
+  const LsNode& n = v.route.local;
+  if (!n.has_area) return;
+  const std::array<std::uint8_t, 4> quad{static_cast<std::uint8_t>(n.area >> 24),
+                                         static_cast<std::uint8_t>(n.area >> 16),
+                                         static_cast<std::uint8_t>(n.area >> 8), static_cast<std::uint8_t>(n.area)};
+  append_ip(out, quad);
+}
+void isis_area(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1027, [&](Bytes area) {
+    append_digits(out, area.first(std::min<std::size_t>(area.size(), 1)));
+    if (area.size() < 2) return;
+    out.append('.');
+    append_digits(out, area.subspan(1));
+  });
+}
+void protocol(const LsView& v, TextBuffer& out) {  // only what consumers know; the number is in protocol_id
+  static constexpr std::string_view kNames[] = {"", "IS-IS_L1", "IS-IS_L2", "OSPFv2", "Direct", "Static", "OSPFv3"};
+  const auto n = static_cast<std::size_t>(v.route.protocol);
+  if (n < std::size(kNames)) out.append(kNames[n]);
+}
+void protocol_id(const LsView& v, TextBuffer& out) { out.number(static_cast<std::uint8_t>(v.route.protocol)); }
+void rd(const LsView& v, TextBuffer& out) { append_rd(out, v.route.rd); }
+void path_id(const LsView& v, TextBuffer& out) { out.number(v.route.path_id); }
+void node_asn(const LsView& v, TextBuffer& out) { out.number(v.route.local.asn); }
+void bgp_router_id(const LsView& v, TextBuffer& out) {
+  if (!v.route.local.bgp_router_id.empty()) append_ip(out, v.route.local.bgp_router_id);
+}
+void confed_member(const LsView& v, TextBuffer& out) { out.number(v.route.local.confed_member); }
+void mt_id(const LsView& v, TextBuffer& out) {
+  ByteReader r(find_ls_tlv(v.route.tlvs, 263));
+  std::uint16_t id = 0;
+  out.number(r.u16(id) ? id & 0xfffU : 0);
+}
+template <std::uint16_t kType>
+void msd(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, kType, [&](Bytes value) { append_msd(out, value); }, ",");
+}
+// TLVs as they are, in hex.
+template <std::uint16_t kType>
+void raw(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, kType, [&](Bytes value) { append_hex(out, value); }, " ");
+}
+template <std::uint16_t kType>
+void number_or_empty(const LsView& v, TextBuffer& out) {
+  append_number(out, find_ls_tlv(v.attribute, kType), Absent::kEmpty);
+}
+template <std::uint16_t kType>
+void number_or_zero(const LsView& v, TextBuffer& out) {
+  append_number(out, find_ls_tlv(v.attribute, kType), Absent::kZero);
+}
+// All addresses of two types.
+template <std::uint16_t kType4, std::uint16_t kType6>
+void addresses(Bytes tlvs, TextBuffer& out) {
+  const std::size_t before = out.size();
+  const auto append = [&](Bytes value) {
+    if (out.size() != before) out.append(", ");
+    append_ip(out, value);
+  };
+  each_ls_tlv(tlvs, kType4, append);
+  each_ls_tlv(tlvs, kType6, append);
+}
+
+// ---- what no column shows
+
+constexpr std::uint16_t kNodeTlvs[] = {263,  266,  1024, 1025, 1026, 1027, 1028, 1029,
+                                       1032, 1034, 1035, 1036, 1037, 1038, 1039};
+constexpr std::uint16_t kLinkTlvs[] = {267,  1028, 1029, 1030, 1031, 1027, 1088, 1089, 1090, 1091, 1092, 1093,
+                                       1094, 1095, 1096, 1097, 1098, 1099, 1100, 1101, 1102, 1103, 1106, 1107,
+                                       1108, 1114, 1115, 1116, 1117, 1118, 1119, 1120, 1122, 1172, 1173};
+constexpr std::uint16_t kPrefixTlvs[] = {1028, 1029, 1027, 1044, 1152, 1153, 1154, 1155,
+                                         1156, 1157, 1158, 1159, 1162, 1170, 1171, 1174};
+constexpr std::uint16_t kSidTlvs[] = {1250, 1251, 1252};
+
+void append_others(Bytes attribute, std::span<const std::uint16_t> shown, TextBuffer& out) {
+  ByteReader r(attribute);
+  Tlv t;
+  for (bool first = true; read_tlv_16_16(r, t);) {
+    if (std::find(shown.begin(), shown.end(), t.type) != shown.end()) continue;
+    append_field(out, first ? "" : " ", t.type);
+    first = false;
+    out.append('=');
+    append_hex(out, t.value);
+  }
+}
+
+// ---- nodes
+
+void mt_ids(const LsView& v, TextBuffer& out) { append_mt_ids(out, find_ls_tlv(v.attribute, 263)); }
+void node_flags(const LsView& v, TextBuffer& out) {
+  std::uint64_t flags = 0;
+  if (number_of(find_ls_tlv(v.attribute, 1024), flags)) append_letters(out, static_cast<std::uint8_t>(flags), "OTEBRV");
+}
+void node_name(const LsView& v, TextBuffer& out) {
+  append_clean(out, clean_view(find_ls_tlv(v.attribute, 1026)), kNameLimit);
+}
+void sr_capabilities(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1034, [&](Bytes value) { append_sr_capabilities(out, value); });
+}
+void sr_algorithms(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1035, [&](Bytes value) { append_list(out, value, 1); });
+}
+void sr_local_block(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1036, [&](Bytes value) { append_sr_capabilities(out, value); });
+}
+void router_ids(const LsView& v, TextBuffer& out) { addresses<1028, 1029>(v.attribute, out); }
+void sbfd(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1032, [&](Bytes value) { append_list(out, value, 4); });
+}
+void srv6_capabilities(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1038, [&](Bytes value) { append_srv6_capabilities(out, value); }, " ");
+}
+void flex_algos(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1039, [&](Bytes value) { append_flex_algo(out, value); }, " ");
+}
+
+constexpr LsColumn kNode0[] = {{"igp_router_id", igp_router_id},
+                               {"router_id", router_id},
+                               {"routing_id", routing_id},
+                               {"ls_id", ls_id},
+                               {"mt_id", mt_ids},
+                               {"ospf_area_id", ospf_area},
+                               {"isis_area_id", isis_area},
+                               {"protocol", protocol},
+                               {"flags", node_flags}};
+constexpr LsColumn kNode1[] = {{"node_name", node_name}};
+constexpr LsColumn kNode2[] = {
+    {"sr_capabilities", sr_capabilities},
+    {"rd", rd},
+    {"path_id", path_id},
+    {"protocol_id", protocol_id},
+    {"node_asn", node_asn},
+    {"bgp_router_id", bgp_router_id},
+    {"confed_member_asn", confed_member},
+    {"router_ids", router_ids},
+    {"sr_algorithms", sr_algorithms},
+    {"sr_local_blocks", sr_local_block},
+    {"srms_preference", number_or_empty<1037>},
+    {"msd", msd<266>},
+    {"srv6_capabilities", srv6_capabilities},
+    {"flex_algos", flex_algos},
+    {"sbfd_discriminators", sbfd},
+    {"opaque", raw<1025>},
+    {"other_tlvs", [](const LsView& v, TextBuffer& out) { append_others(v.attribute, kNodeTlvs, out); }},
+};
+
+// ---- links
+
+void link_id(const LsView& v, TextBuffer& out, bool remote) {
+  ByteReader r(find_ls_tlv(v.route.tlvs, 258));
+  std::uint32_t local = 0, other = 0;
+  const bool good = r.u32(local) && r.u32(other);
+  out.number(!good ? 0 : remote ? other : local);
+}
+// The contract's column has one address; all are in columns of our own.
+void append_one_address(Bytes tlvs, std::uint16_t v4, std::uint16_t v6, TextBuffer& out) {
+  Bytes address = find_ls_tlv(tlvs, v4);
+  if (address.empty()) address = find_ls_tlv(tlvs, v6);
+  if (address.size() != 4 && address.size() != 16) return out.append("::");
+  append_ip(out, address);
+}
+template <std::uint16_t kType>
+void kbits(const LsView& v, TextBuffer& out) {
+  ByteReader r(find_ls_tlv(v.attribute, kType));
+  append_kbits(out, r);
+}
+template <std::uint16_t kType>
+void kbits_or_empty(const LsView& v, TextBuffer& out) {
+  ByteReader r(find_ls_tlv(v.attribute, kType));
+  if (!r.empty()) append_kbits(out, r);
+}
+void unreserved(const LsView& v, TextBuffer& out) {
+  ByteReader r(find_ls_tlv(v.attribute, 1091));
+  for (bool first = true; r.remaining() >= 4; first = false) {
+    if (!first) out.append(", ");
+    append_kbits(out, r);
+  }
+}
+void protection(const LsView& v, TextBuffer& out) {  // RFC 5307 1.2
+  static constexpr std::string_view kNames[] = {"extra-traffic", "unprotected",   "shared",
+                                                "dedicated-1:1", "dedicated-1+1", "enhanced"};
+  ByteReader r(find_ls_tlv(v.attribute, 1093));
+  std::uint8_t bits = 0;
+  if (!r.u8(bits)) return;
+  bool first = true;
+  for (std::size_t n = 0; n < std::size(kNames); ++n) {
+    if ((bits >> n & 1) == 0) continue;
+    if (!first) out.append(',');
+    first = false;
+    out.append(kNames[n]);
+  }
+}
+// Consumers know each name alone; both are in mpls_protocol_mask.
+void mpls_protocol(const LsView& v, TextBuffer& out) {
+  std::uint64_t bits = 0;
+  if (!number_of(find_ls_tlv(v.attribute, 1094), bits)) return;
+  if ((bits & 0xc0) == 0x80) out.append("LDP");
+  if ((bits & 0xc0) == 0x40) out.append("RSVP-TE");
+}
+void srlg(const LsView& v, TextBuffer& out) { append_list(out, find_ls_tlv(v.attribute, 1096), 4); }
+void link_name(const LsView& v, TextBuffer& out) {
+  append_clean(out, clean_view(find_ls_tlv(v.attribute, 1098)), kNameLimit);
+}
+template <std::uint16_t kType>
+void peer_sids(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, kType, [&](Bytes value) { append_peer_sid(out, value); });
+}
+void adjacency_sids(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1099, [&](Bytes value) { append_adjacency_sid(out, v.route.protocol, value); });
+}
+void lan_adjacency_sids(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1100, [&](Bytes value) { append_lan_adjacency_sid(out, v.route.protocol, value); });
+}
+void end_x(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1106, [&](Bytes value) { append_srv6_end_x(out, 0, value); }, " ");
+}
+void lan_end_x(const LsView& v, TextBuffer& out) {
+  const std::size_t before = out.size();
+  append_each(
+      out, v.attribute, 1107, [&](Bytes value) { append_srv6_end_x(out, 6, value); }, " ");
+  if (out.size() != before && !find_ls_tlv(v.attribute, 1108).empty()) out.append(' ');
+  append_each(
+      out, v.attribute, 1108, [&](Bytes value) { append_srv6_end_x(out, 4, value); }, " ");
+}
+// RFC 8571: the highest bit says that the value is anomalous, the lower 24 are the value.
+void append_measure(TextBuffer& out, ByteReader& r) {
+  std::uint32_t word = 0;
+  if (!r.u32(word)) return;
+  out.number(word & 0xffffff);
+  if ((word & 0x80000000U) != 0) out.append('A');
+}
+template <std::uint16_t kType>
+void measure(const LsView& v, TextBuffer& out) {
+  ByteReader r(find_ls_tlv(v.attribute, kType));
+  append_measure(out, r);
+}
+void min_max_delay(const LsView& v, TextBuffer& out) {
+  ByteReader r(find_ls_tlv(v.attribute, 1115));
+  append_measure(out, r);
+  if (r.remaining() < 4) return;
+  out.append("..");
+  append_measure(out, r);
+}
+
+constexpr LsColumn kLink0[] = {
+    {"igp_router_id", igp_router_id}, {"router_id", router_id},    {"routing_id", routing_id}, {"ls_id", ls_id},
+    {"ospf_area_id", ospf_area},      {"isis_area_id", isis_area}, {"protocol", protocol}};
+constexpr LsColumn kLink1[] = {
+    {"mt_id", mt_id},
+    {"local_link_id", [](const LsView& v, TextBuffer& out) { link_id(v, out, false); }},
+    {"remote_link_id", [](const LsView& v, TextBuffer& out) { link_id(v, out, true); }},
+    {"interface_ip", [](const LsView& v, TextBuffer& out) { append_one_address(v.route.tlvs, 259, 261, out); }},
+    {"neighbor_ip", [](const LsView& v, TextBuffer& out) { append_one_address(v.route.tlvs, 260, 262, out); }},
+    {"igp_metric", number_or_zero<1095>},
+    {"admin_group", number_or_zero<1088>},
+    {"max_link_bw", kbits<1089>},
+    {"max_resv_bw", kbits<1090>},
+    {"unreserved_bw", unreserved},
+    {"te_default_metric", number_or_zero<1092>},
+    {"link_protection", protection},
+    {"mpls_proto_mask", mpls_protocol},
+    {"srlg", srlg},
+    {"link_name", link_name},
+};
+constexpr LsColumn kLink2[] = {
+    {"remote_igp_router_id",
+     [](const LsView& v, TextBuffer& out) { append_igp_router_id(out, v.route.remote.igp_router_id); }},
+    {"remote_router_id",
+     [](const LsView& v, TextBuffer& out) { append_router_id(out, v.attribute, 1030, v.route.remote.bgp_router_id); }},
+    {"local_node_asn", node_asn},
+    {"remote_node_asn", [](const LsView& v, TextBuffer& out) { out.number(v.route.remote.asn); }},
+    {"peer_node_sid", peer_sids<1101>},
+};
+constexpr LsColumn kLink3[] = {
+    {"adjacency_sids", adjacency_sids},
+    {"rd", rd},
+    {"path_id", path_id},
+    {"protocol_id", protocol_id},
+    {"interface_ips", [](const LsView& v, TextBuffer& out) { addresses<259, 261>(v.route.tlvs, out); }},
+    {"neighbor_ips", [](const LsView& v, TextBuffer& out) { addresses<260, 262>(v.route.tlvs, out); }},
+    {"mpls_protocol_mask", number_or_empty<1094>},
+    {"lan_adjacency_sids", lan_adjacency_sids},
+    {"peer_adjacency_sids", peer_sids<1102>},
+    {"peer_set_sids", peer_sids<1103>},
+    {"srv6_end_x_sids", end_x},
+    {"srv6_lan_end_x_sids", lan_end_x},
+    {"msd", msd<267>},
+    {"delay", measure<1114>},
+    {"delay_min_max", min_max_delay},
+    {"delay_variation", measure<1116>},
+    {"loss", measure<1117>},
+    {"residual_bw", kbits_or_empty<1118>},
+    {"available_bw", kbits_or_empty<1119>},
+    {"utilized_bw", kbits_or_empty<1120>},
+    {"ext_admin_group", raw<1173>},
+    {"app_attributes", raw<1122>},
+    {"l2_bundle_members", raw<1172>},
+    {"opaque", raw<1097>},
+    {"other_tlvs", [](const LsView& v, TextBuffer& out) { append_others(v.attribute, kLinkTlvs, out); }},
+};
+
+// ---- prefixes
+
+void ospf_route_type(const LsView& v, TextBuffer& out) {  // RFC 9552 5.2.3.1; the names that consumers know
+  static constexpr std::string_view kNames[] = {"", "Intra", "Inter", "Ext-1", "Ext-2", "NSSA-1", "NSSA-2"};
+  std::uint64_t n = 0;
+  if (number_of(find_ls_tlv(v.route.tlvs, 264), n) && n < std::size(kNames)) out.append(kNames[n]);
+}
+void igp_flags(const LsView& v, TextBuffer& out) {
+  std::uint64_t flags = 0;
+  if (number_of(find_ls_tlv(v.attribute, 1152), flags)) append_letters(out, static_cast<std::uint8_t>(flags), "DNLP");
+}
+void forwarding_address(const LsView& v, TextBuffer& out) {
+  if (const Bytes a = find_ls_tlv(v.attribute, 1156); !a.empty()) append_ip(out, a);
+}
+void prefix_address(const LsView& v, TextBuffer& out) {
+  append_ip(out, Bytes(v.route.prefix.address).first(v.route.prefix.v6 ? 16 : 4));
+}
+void prefix_sids(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1158, [&](Bytes value) { append_prefix_sid_tlv(out, v.route.protocol, value); });
+}
+void ranges(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1159, [&](Bytes value) { append_sid_range(out, v.route.protocol, value); }, " ");
+}
+void locators(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1162, [&](Bytes value) { append_srv6_locator(out, value); }, " ");
+}
+void algo_metrics(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1044, [&](Bytes value) { append_flex_algo_metric(out, value); }, " ");
+}
+template <std::uint16_t kType>
+void address_of(const LsView& v, TextBuffer& out) {
+  if (const Bytes a = find_ls_tlv(v.attribute, kType); !a.empty()) append_ip(out, a);
+}
+
+constexpr LsColumn kPrefix1[] = {
+    {"mt_id", mt_id},
+    {"ospf_route_type", ospf_route_type},
+    {"igp_flags", igp_flags},
+    {"route_tag", [](const LsView& v, TextBuffer& out) { append_first(out, find_ls_tlv(v.attribute, 1153), 4); }},
+    {"ext_route_tag", [](const LsView& v, TextBuffer& out) { append_first(out, find_ls_tlv(v.attribute, 1154), 8); }},
+    {"ospf_fwd_addr", forwarding_address},
+    {"igp_metric", number_or_zero<1155>},
+    {"prefix", prefix_address},
+    {"prefix_len", [](const LsView& v, TextBuffer& out) { out.number(v.route.prefix.length); }},
+};
+constexpr LsColumn kPrefix2[] = {
+    {"prefix_sids", prefix_sids},
+    {"rd", rd},
+    {"path_id", path_id},
+    {"protocol_id", protocol_id},
+    {"node_asn", node_asn},
+    {"route_tags", [](const LsView& v, TextBuffer& out) { append_list(out, find_ls_tlv(v.attribute, 1153), 4); }},
+    {"ext_route_tags", [](const LsView& v, TextBuffer& out) { append_list(out, find_ls_tlv(v.attribute, 1154), 8); }},
+    {"prefix_attribute_flags", raw<1170>},
+    {"source_router_id", address_of<1171>},
+    {"source_ospf_router_id", address_of<1174>},
+    {"srv6_locators", locators},
+    {"flex_algo_metrics", algo_metrics},
+    {"sid_ranges", ranges},
+    {"opaque", raw<1157>},
+    {"other_tlvs", [](const LsView& v, TextBuffer& out) { append_others(v.attribute, kPrefixTlvs, out); }},
+};
+
+// ---- SRv6 SIDs
+
+void sids(const LsView& v, TextBuffer& out) {
+  append_each(out, v.route.tlvs, 518, [&](Bytes sid) { append_ip(out, sid); });
+}
+constexpr LsColumn kSid0[] = {
+    {"rd", rd},
+    {"protocol", protocol},
+    {"protocol_id", protocol_id},
+    {"routing_id", routing_id},
+    {"igp_router_id", igp_router_id},
+    {"node_asn", node_asn},
+    {"ls_id", ls_id},
+    {"ospf_area_id", ospf_area},
+    {"bgp_router_id", bgp_router_id},
+    {"mt_id", mt_id},
+    {"sid", sids},
+    {"endpoint_behavior",
+     [](const LsView& v, TextBuffer& out) {
+       append_each(
+           out, v.attribute, 1250, [&](Bytes value) { append_srv6_endpoint(out, value); }, " ");
+     }},
+    {"sid_structure",
+     [](const LsView& v, TextBuffer& out) {
+       append_each(
+           out, v.attribute, 1252, [&](Bytes value) { append_srv6_sid_structure(out, value); }, " ");
+     }},
+    {"bgp_peer_sid",
+     [](const LsView& v, TextBuffer& out) {
+       append_each(
+           out, v.attribute, 1251, [&](Bytes value) { append_srv6_peer_sid(out, value); }, " ");
+     }},
+    {"other_tlvs", [](const LsView& v, TextBuffer& out) { append_others(v.attribute, kSidTlvs, out); }},
+};
+
+using Parts = std::span<const std::span<const LsColumn>>;
+constexpr std::span<const LsColumn> kNodeParts[] = {kNode0, kNode1, kNode2};
+constexpr std::span<const LsColumn> kLinkParts[] = {kLink0, kLink1, kLink2, kLink3};
+constexpr std::span<const LsColumn> kPrefixParts[] = {kLink0, kPrefix1, kPrefix2};
+constexpr std::span<const LsColumn> kSidParts[] = {kSid0};
+
+Parts parts_of(LsType type) {
+  switch (type) {
+    case LsType::kNode:
+      return kNodeParts;
+    case LsType::kLink:
+      return kLinkParts;
+    case LsType::kPrefixV4:
+    case LsType::kPrefixV6:
+      return kPrefixParts;
+    case LsType::kSrv6Sid:
+      return kSidParts;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const LsColumn> ls_columns(LsType type, unsigned part) {
+  const Parts parts = parts_of(type);
+  return part < parts.size() ? parts[part] : std::span<const LsColumn>{};
+}
+
+void append_ls_columns(TextBuffer& out, const LsView& view, unsigned part) {
+  bool first = true;
+  for (const LsColumn& c : ls_columns(view.route.type, part)) {
+    if (!first) out.append('\t');
+    first = false;
+    c.append(view, out);
+  }
+}
+
+void append_igp_router_id(TextBuffer& out, Bytes id) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
+  if (id.size() == 4 || id.size() == 8) {
+    append_ip(out, id.first(4));
+    if (id.size() == 4) return;
+    out.append('[');
+    append_ip(out, id.last(4));
+    return out.append(']');
+  }
+  if (id.size() != 6 && id.size() != 7) {
+    if (!id.empty()) append_hex(out, id);
+    return;
+  }
+  for (std::size_t n = 0; n < id.size(); ++n) {
+    if (n != 0 && n % 2 == 0) out.append('.');
+    out.append(kDigits[id[n] >> 4]);
+    out.append(kDigits[id[n] & 15]);
+  }
+  out.append(id.size() == 6 ? ".0000" : "00");
+}
+
+}  // namespace bmpha::recv

@@ -1,0 +1,33 @@
+// The own columns of ls_node, ls_link, ls_prefix (contract A5.9 to A5.11, and what they lack) and ls_srv6_sid.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "bmp-recv/nlri_ls.h"
+#include "bmp-recv/text.h"
+
+namespace bmpha::recv {
+
+// A route and the BGP-LS attribute that came with it; empty for a withdrawal.
+struct LsView {
+  const LsRoute& route;
+  Bytes attribute;
+};
+
+// Columns that stand together, between those that all objects share. Each prints itself.
+struct LsColumn {
+  std::string_view name;
+  void (*append)(const LsView& view, TextBuffer& out);
+};
+// Part n of an object's own columns; empty: no such part.
+std::span<const LsColumn> ls_columns(LsType type, unsigned part);
+
+// Appends one part, TAB between the columns.
+void append_ls_columns(TextBuffer& out, const LsView& view, unsigned part);
+
+// "0123.4567.89AB.0000" of IS-IS, with the pseudonode's number in the last group; of OSPF a dotted quad, with
+// "[address]" for a pseudonode (contract A6.3).
+void append_igp_router_id(TextBuffer& out, Bytes id);
+
+}  // namespace bmpha::recv

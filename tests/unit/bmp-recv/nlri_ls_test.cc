@@ -1,0 +1,331 @@
+#include "bmp-recv/nlri_ls.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "bmp-recv/ls_text.h"
+#include "tests/unit/bmp-recv/builders.h"
+
+using namespace bmpha;
+using namespace bmpha::recv;
+using namespace bmpha::recv::testing;
+
+namespace {
+
+std::string tlv(unsigned type, const std::string& value) { return be16(type) + be16(value.size()) + value; }
+std::string tlv_hex(unsigned type, const char* value) { return tlv(type, hex(value)); }
+
+// Node descriptors of AS 65000.
+std::string node_sub_tlvs(const char* igp_router_id) {
+  return tlv_hex(512, "0000fde8") + tlv_hex(513, "0000001f") + tlv_hex(515, igp_router_id);
+}
+std::string nlri(unsigned type, unsigned protocol, const std::string& descriptors) {
+  return tlv(type, std::string(1, static_cast<char>(protocol)) + hex("0000000000000005") + descriptors);
+}
+std::string isis_node(const char* id) { return nlri(1, 2, tlv(256, node_sub_tlvs(id))); }
+std::string isis_link() {
+  return nlri(2, 2,
+              tlv(256, node_sub_tlvs("000000000001")) + tlv(257, node_sub_tlvs("000000000002")) +
+                  tlv_hex(258, "00000007 00000008") + tlv_hex(259, "0a000001") + tlv_hex(260, "0a000002") +
+                  tlv_hex(263, "0002"));
+}
+std::string prefix_v4() {
+  return nlri(
+      3, 3,
+      tlv(256, node_sub_tlvs("c0000201") + tlv_hex(514, "00000001")) + tlv_hex(264, "03") + tlv_hex(265, "18 cb0071"));
+}
+
+struct Parsed {
+  std::string bytes;
+  bool good = false;
+  std::vector<LsRoute> routes;
+  std::size_t skipped = 0;
+};
+Parsed parse(const std::string& field, bool has_rd = false, bool ids = false) {
+  Parsed p;
+  p.bytes = field;
+  p.good = parse_ls_nlri(as_bytes(p.bytes), has_rd, ids, p.routes, p.skipped);
+  return p;
+}
+
+// The own columns of the first route by name, those of all parts.
+std::map<std::string, std::string> columns(const std::string& field, const std::string& attribute = {},
+                                           bool has_rd = false) {
+  const Parsed p = parse(field, has_rd);
+  std::map<std::string, std::string> all;
+  REQUIRE(p.routes.size() == 1);
+  const LsView view{p.routes[0], as_bytes(attribute)};
+  for (unsigned part = 0; !ls_columns(view.route.type, part).empty(); ++part) {
+    TextBuffer out;
+    append_ls_columns(out, view, part);
+    const std::vector<std::string> values = split(out.view(), '\t');
+    const auto names = ls_columns(view.route.type, part);
+    REQUIRE(values.size() == names.size());
+    for (std::size_t n = 0; n < names.size(); ++n) all[std::string(names[n].name)] = values[n];
+  }
+  return all;
+}
+std::vector<std::uint8_t> key_of(const LsRoute& r) {
+  std::vector<std::uint8_t> key;
+  append_ls_key(r, key);
+  return key;
+}
+
+}  // namespace
+
+TEST_CASE("nodes, links, prefixes and SRv6 SIDs are read with their descriptors") {
+  const Parsed p = parse(isis_node("000000000001") + isis_link() + prefix_v4());
+  REQUIRE(p.good);
+  REQUIRE(p.routes.size() == 3);
+  CHECK(p.skipped == 0);
+  CHECK(p.routes[0].type == LsType::kNode);
+  CHECK(p.routes[0].protocol == LsProtocol::kIsisL2);
+  CHECK(p.routes[0].identifier == 5);
+  CHECK(p.routes[0].local.asn == 65000);
+  CHECK(p.routes[0].local.ls_id == 31);
+  CHECK(p.routes[1].remote.igp_router_id.back() == 2);
+  CHECK(p.routes[2].prefix.length == 24);
+  CHECK(p.routes[2].local.has_area);
+  CHECK(p.routes[2].local.area == 1);
+}
+
+TEST_CASE("NLRI of unknown types and malformed ones are skipped by their length and counted") {
+  const Parsed p = parse(tlv(5, "abc") + isis_node("000000000001") + nlri(1, 2, "") + tlv(1, "x") + tlv(65000, "") +
+                         nlri(3, 3, tlv(256, node_sub_tlvs("c0000201")) + tlv_hex(265, "21 cb007100ff")) + prefix_v4());
+  REQUIRE(p.good);
+  CHECK(p.routes.size() == 2);
+  CHECK(p.skipped == 5);
+}
+
+TEST_CASE("a field that ends inside an NLRI gives nothing, at every length") {
+  const std::string one = isis_link(), field = one + prefix_v4();
+  for (std::size_t n = 0; n <= field.size(); ++n) {
+    CAPTURE(n);
+    const Parsed p = parse(field.substr(0, n));
+    const bool between = n == 0 || n == one.size() || n == field.size();
+    CHECK(p.good == between);
+    CHECK(p.routes.size() == (n == field.size() ? 2 : n == one.size() ? 1 : 0));
+  }
+}
+
+TEST_CASE("an NLRI that is cut inside its own length is skipped, at every length") {
+  for (const std::string& whole : {isis_node("000000000001"), isis_link(), prefix_v4()}) {
+    const std::string body = whole.substr(4);
+    for (std::size_t n = 0; n < body.size(); ++n) {
+      CAPTURE(n);
+      const Parsed p = parse(whole.substr(0, 2) + be16(n) + body.substr(0, n));
+      REQUIRE(p.good);
+      CHECK(p.routes.size() + p.skipped == 1);
+      // Only a link without its last descriptors is a link still.
+      if (whole[1] != 2) CHECK(p.skipped == 1);
+    }
+  }
+}
+
+TEST_CASE("distinguisher and path identifier stand in front of what they belong to") {
+  const std::string node = isis_node("000000000001");
+  const std::string with_rd = node.substr(0, 2) + be16(node.size() - 4 + 8) + hex("0000fde800000064") + node.substr(4);
+  const Parsed p = parse(be32(9) + with_rd, true, true);
+  REQUIRE(p.good);
+  REQUIRE(p.routes.size() == 1);
+  CHECK(p.routes[0].path_id == 9);
+  CHECK(columns(with_rd, {}, true)["rd"] == "65000:100");
+  CHECK(columns(node)["rd"] == "0:0");
+  CHECK(key_of(p.routes[0]) != key_of(parse(node).routes[0]));
+}
+
+TEST_CASE("the key of a node is that of its links and prefixes, in any order of descriptors") {
+  const Parsed node = parse(isis_node("000000000002")), link = parse(isis_link());
+  std::vector<std::uint8_t> key;
+  append_ls_node_key(link.routes[0], link.routes[0].remote, key);
+  CHECK(key == key_of(node.routes[0]));
+  key.clear();
+  append_ls_node_key(link.routes[0], link.routes[0].local, key);
+  CHECK(key != key_of(node.routes[0]));
+  const Parsed turned =
+      parse(nlri(1, 2, tlv(256, tlv_hex(515, "000000000002") + tlv_hex(513, "0000001f") + tlv_hex(512, "0000fde8"))));
+  CHECK(key_of(turned.routes[0]) == key_of(node.routes[0]));
+  CHECK(key_of(parse(nlri(1, 1, tlv(256, node_sub_tlvs("000000000002")))).routes[0]) != key_of(node.routes[0]));
+}
+
+TEST_CASE("IGP router ids print by their kind") {
+  const struct {
+    const char* bytes;
+    const char* want;
+  } cases[] = {{"0123456789ab", "0123.4567.89AB.0000"},
+               {"0123456789ab0c", "0123.4567.89AB.0C00"},
+               {"c0000201", "192.0.2.1"},
+               {"c00002010a000001", "192.0.2.1[10.0.0.1]"},
+               {"", ""},
+               {"0102", "0x0102"}};
+  for (const auto& c : cases) {
+    TextBuffer out;
+    append_igp_router_id(out, as_bytes(hex(c.bytes)));
+    CHECK(out.view() == c.want);
+  }
+}
+
+TEST_CASE("a node's columns (RFC 9552 5.3.1, RFC 9085, 9351, 9514)") {
+  const std::string attribute =
+      tlv_hex(263, "0000 0002") + tlv_hex(266, "010a 0205") + tlv_hex(1024, "c0") + tlv(1026, "core'1") +
+      tlv_hex(1027, "490001") + tlv_hex(1028, "c0000201") + tlv_hex(1029, "20010db8000000000000000000000001") +
+      tlv_hex(1034, "c0 00 001f40 0489 0003 003e80 0003e8 0489 0004 00007530") + tlv_hex(1035, "00 01 80") +
+      tlv_hex(1036, "00 00 0003e8 0489 0003 003a98") + tlv_hex(1037, "80") + tlv_hex(1038, "4000 0000") +
+      tlv_hex(1039, "80 00 00 64 0411 0004 00000001") + tlv_hex(1032, "0000000100000002") + tlv_hex(1025, "ab") +
+      tlv_hex(1300, "cd");
+  auto c = columns(isis_node("000000000001"), attribute);
+  CHECK(c["igp_router_id"] == "0000.0000.0001.0000");
+  CHECK(c["router_id"] == "192.0.2.1");
+  CHECK(c["routing_id"] == "5");
+  CHECK(c["ls_id"] == "1f");
+  CHECK(c["mt_id"] == "0, 2");
+  CHECK(c["ospf_area_id"].empty());
+  CHECK(c["isis_area_id"] == "49.0001");
+  CHECK(c["protocol"] == "IS-IS_L2");
+  CHECK(c["flags"] == "OT");
+  CHECK(c["node_name"] == "core`1");
+  CHECK(c["sr_capabilities"] == "IV 8000 16000, IV 1000 30000");
+  CHECK(c["sr_algorithms"] == "0, 1, 128");
+  CHECK(c["sr_local_blocks"] == " 1000 15000");
+  CHECK(c["srms_preference"] == "128");
+  CHECK(c["msd"] == "1:10,2:5");
+  CHECK(c["srv6_capabilities"] == "flags=16384");
+  CHECK(c["flex_algos"] == "algo=128,metric-type=0,calc-type=0,priority=100,include-any=0x00000001");
+  CHECK(c["router_ids"] == "192.0.2.1, 2001:db8::1");
+  CHECK(c["sbfd_discriminators"] == "1, 2");
+  CHECK(c["opaque"] == "0xab");
+  CHECK(c["other_tlvs"] == "1300=0xcd");
+  CHECK(c["node_asn"] == "65000");
+  CHECK(columns(isis_node("000000000001"))["router_id"] == "0.0.0.0");
+}
+
+TEST_CASE("a link's columns (RFC 9552 5.3.2, RFC 8571, 9085, 9514)") {
+  const std::string attribute =
+      tlv_hex(1028, "c0000201") + tlv_hex(1030, "c0000202") + tlv_hex(1088, "00000005") + tlv_hex(1089, "4c9502f9") +
+      tlv_hex(1090, "4cee6b28") + tlv_hex(1091, "4cee6b28 00000000") + tlv_hex(1092, "00000064") +
+      tlv_hex(1093, "0a00") + tlv_hex(1094, "80") + tlv_hex(1095, "00000a") + tlv_hex(1096, "00000001 00000002") +
+      tlv(1098, "to core2") + tlv_hex(1099, "30 00 0000 005dc0") + tlv_hex(1099, "60 05 0000 00000007") +
+      tlv_hex(1100, "30 00 0000 000000000003 005dc1") +
+      tlv_hex(1106, "0005 00 00 00 00 20010db8000000000000000000000001 04e4 0004 28181000") +
+      tlv_hex(1107, "0005 00 00 01 00 000000000003 20010db8000000000000000000000001") + tlv_hex(1114, "80000064") +
+      tlv_hex(1115, "00000064 000000c8") + tlv_hex(1118, "4cee6b28") + tlv_hex(1122, "04000000 10000000");
+  auto c = columns(isis_link(), attribute);
+  CHECK(c["igp_router_id"] == "0000.0000.0001.0000");
+  CHECK(c["remote_igp_router_id"] == "0000.0000.0002.0000");
+  CHECK(c["router_id"] == "192.0.2.1");
+  CHECK(c["remote_router_id"] == "192.0.2.2");
+  CHECK(c["mt_id"] == "2");
+  CHECK(c["local_link_id"] == "7");
+  CHECK(c["remote_link_id"] == "8");
+  CHECK(c["interface_ip"] == "10.0.0.1");
+  CHECK(c["neighbor_ip"] == "10.0.0.2");
+  CHECK(c["igp_metric"] == "10");
+  CHECK(c["admin_group"] == "5");
+  CHECK(c["max_resv_bw"] == "1000000");  // 1 Gbit/s
+  CHECK(c["unreserved_bw"] == "1000000, 0");
+  CHECK(c["te_default_metric"] == "100");
+  CHECK(c["link_protection"] == "unprotected,dedicated-1:1");
+  CHECK(c["mpls_proto_mask"] == "LDP");
+  CHECK(c["srlg"] == "1, 2");
+  CHECK(c["link_name"] == "to core2");
+  CHECK(c["adjacency_sids"] == "VL 0 24000, BV 5 7");
+  CHECK(c["lan_adjacency_sids"] == "VL 0 000000000003 24001");
+  CHECK(c["srv6_end_x_sids"] == "behavior=5,flags=0,algo=0,weight=0,sid=2001:db8::1,structure=40+24+16+0");
+  CHECK(c["srv6_lan_end_x_sids"] == "behavior=5,flags=0,algo=0,weight=1,neighbor=000000000003,sid=2001:db8::1");
+  CHECK(c["delay"] == "100A");
+  CHECK(c["delay_min_max"] == "100..200");
+  CHECK(c["residual_bw"] == "1000000");
+  CHECK(c["app_attributes"] == "0x0400000010000000");
+  CHECK(c["other_tlvs"].empty());
+  auto empty = columns(isis_link());
+  CHECK(empty["igp_metric"] == "0");
+  CHECK(empty["max_link_bw"] == "0");
+  CHECK(empty["residual_bw"].empty());
+  CHECK(empty["srlg"].empty());
+}
+
+TEST_CASE("links of egress peer engineering have no protocol that consumers know (RFC 9086)") {
+  const std::string link = nlri(2, 7,
+                                tlv(256, tlv_hex(512, "0000fde8") + tlv_hex(516, "c0000201")) +
+                                    tlv(257, tlv_hex(512, "0000fde9") + tlv_hex(516, "c0000202")) +
+                                    tlv_hex(261, "20010db8000000000000000000000001"));
+  auto c = columns(link, tlv_hex(1101, "c0 00 0000 005dc0") + tlv_hex(1102, "f0 01 0000 005dc1") +
+                             tlv_hex(1103, "00 00 0000 00000005") + tlv_hex(1094, "c0"));
+  CHECK(c["protocol"].empty());
+  CHECK(c["protocol_id"] == "7");
+  CHECK(c["router_id"] == "192.0.2.1");
+  CHECK(c["remote_router_id"] == "192.0.2.2");
+  CHECK(c["local_node_asn"] == "65000");
+  CHECK(c["remote_node_asn"] == "65001");
+  CHECK(c["igp_router_id"].empty());
+  CHECK(c["interface_ip"] == "2001:db8::1");
+  CHECK(c["neighbor_ip"] == "::");
+  CHECK(c["peer_node_sid"] == "VL 0 24000");
+  CHECK(c["peer_adjacency_sids"] == "VLBP 1 24001");
+  CHECK(c["peer_set_sids"] == " 0 5");
+  CHECK(c["mpls_proto_mask"].empty());  // two names: no consumer knows both at once
+  CHECK(c["mpls_protocol_mask"] == "192");
+}
+
+TEST_CASE("a prefix's columns (RFC 9552 5.3.3, RFC 9085, 9351, 9514)") {
+  const std::string attribute =
+      tlv_hex(1152, "c0") + tlv_hex(1153, "00000064 00000065") + tlv_hex(1154, "00000001000000ff") +
+      tlv_hex(1155, "0000000a") + tlv_hex(1156, "c0000209") + tlv_hex(1158, "40 00 0000 00000005") +
+      tlv_hex(1158, "0c 80 0000 005dc0") + tlv_hex(1159, "80 00 0064 0486 0008 0000 0000 00000001") +
+      tlv_hex(1162, "00 80 0000 0000000a") + tlv_hex(1170, "40") + tlv_hex(1171, "c0000201") +
+      tlv_hex(1044, "80 00 0000 00000014");
+  auto c = columns(prefix_v4(), attribute);
+  CHECK(c["protocol"] == "OSPFv2");
+  CHECK(c["igp_router_id"] == "192.0.2.1");
+  CHECK(c["ospf_area_id"] == "0.0.0.1");
+  CHECK(c["ospf_route_type"] == "Ext-1");
+  CHECK(c["igp_flags"] == "DN");
+  CHECK(c["route_tag"] == "100");
+  CHECK(c["route_tags"] == "100, 101");
+  CHECK(c["ext_route_tag"] == "4294967551");
+  CHECK(c["ospf_fwd_addr"] == "192.0.2.9");
+  CHECK(c["igp_metric"] == "10");
+  CHECK(c["prefix"] == "203.0.113.0");
+  CHECK(c["prefix_len"] == "24");
+  CHECK(c["prefix_sids"] == "NP SPF 5, VL 128 24000");
+  CHECK(c["sid_ranges"] == "size=100,flags=128,sid= SPF 1");
+  CHECK(c["srv6_locators"] == "flags=0,algo=128,metric=10");
+  CHECK(c["prefix_attribute_flags"] == "0x40");
+  CHECK(c["source_router_id"] == "192.0.2.1");
+  CHECK(c["flex_algo_metrics"] == "algo=128,flags=0,metric=20");
+  const std::string v6 = nlri(4, 2, tlv(256, node_sub_tlvs("000000000001")) + tlv_hex(265, "21 20010db8ff"));
+  CHECK(columns(v6)["prefix"] == "2001:db8:8000::");
+  CHECK(columns(v6)["prefix_len"] == "33");
+}
+
+TEST_CASE("a SRv6 SID's columns (RFC 9514 6, 7)") {
+  const std::string field = nlri(6, 2,
+                                 tlv(256, node_sub_tlvs("000000000001")) + tlv_hex(263, "0002") +
+                                     tlv_hex(518, "20010db8000000000000000000000001"));
+  auto c = columns(field, tlv_hex(1250, "0001 00 80") + tlv_hex(1252, "28181000") +
+                              tlv_hex(1251, "80 01 0000 0000fde9 c0000202") + tlv_hex(9, "01"));
+  CHECK(c["sid"] == "2001:db8::1");
+  CHECK(c["mt_id"] == "2");
+  CHECK(c["endpoint_behavior"] == "behavior=1,flags=0,algo=128");
+  CHECK(c["sid_structure"] == "40+24+16+0");
+  CHECK(c["bgp_peer_sid"] == "flags=128,weight=1,peer-as=65001,peer-id=192.0.2.2");
+  CHECK(c["other_tlvs"] == "9=0x01");
+}
+
+TEST_CASE("TLVs of the attribute print at every length of their values") {
+  const std::string value(40, '\x01');
+  for (const std::string& route : {isis_node("000000000001"), isis_link(), prefix_v4()})
+    for (unsigned type = 256; type < 1300; ++type)
+      for (const unsigned n : {0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U, 10U, 12U, 16U, 22U, 28U, 40U}) {
+        const std::string attribute = tlv(type, value.substr(0, n));
+        const Parsed p = parse(route);
+        for (unsigned part = 0; !ls_columns(p.routes[0].type, part).empty(); ++part) {
+          TextBuffer out;
+          append_ls_columns(out, {p.routes[0], as_bytes(attribute)}, part);
+          const auto tabs = static_cast<std::size_t>(std::count(out.view().begin(), out.view().end(), '\t'));
+          REQUIRE(tabs + 1 == ls_columns(p.routes[0].type, part).size());
+        }
+      }
+}
