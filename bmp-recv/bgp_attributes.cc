@@ -195,8 +195,9 @@ constexpr Rule kRules[] = {
      }},
     {kLinkState, kOptional,
      [](Bytes v, PathAttributes& o) {
+       if (!are_link_state_tlvs(v)) return Fault::kLinkState;
        o.link_state = v;
-       return fault_unless(are_link_state_tlvs(v), Fault::kLinkState);
+       return Fault::kNone;
      }},
     {kLargeCommunity, kOptionalTransitive,
      [](Bytes v, PathAttributes& o) {

@@ -45,6 +45,9 @@ class FamilyCodec {
   // Appends what makes the route, as bytes that do not depend on how it was encoded; family, view and path identifier
   // are not part of it, and nothing that may differ between announcement and withdrawal (labels).
   virtual void append_key(std::size_t n, std::vector<std::uint8_t>& out) const = 0;
+  // Appends the key of another route of the same family that this one names: for RowPart::kRelated, the first, second,
+  // ... of the object's layout.
+  virtual void append_related_key(std::size_t /*n*/, unsigned /*related*/, std::vector<std::uint8_t>& /*out*/) const {}
   // Appends one kOwn part of the object's layout: its columns, TAB between them, none around.
   virtual void print(std::size_t n, unsigned part, bool withdrawn, TextBuffer& out) const = 0;
 };

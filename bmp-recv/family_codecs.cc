@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bmp-recv/ls_codec.h"
 #include "bmp-recv/nlri_codecs.h"
 #include "bmp-recv/nlri_vpn.h"
 
@@ -15,6 +16,7 @@ FamilyCodecs::FamilyCodecs() {
   add(make_sr_policy_codec(), {{1, 73}, {2, 73}});
   add(make_rt_constraint_codec(), {{1, 132}});
   add(make_mvpn_codec(), {{1, 5}, {2, 5}});
+  add(std::make_unique<LsCodec>(), {{16388, 71}, {16388, 72}});
 }
 
 void FamilyCodecs::add(std::unique_ptr<FamilyCodec> codec, std::initializer_list<Family> families) {

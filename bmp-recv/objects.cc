@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
+
+#include "bmp-recv/extra_attributes.h"
+#include "bmp-recv/ls_text.h"
 
 namespace bmpha::recv {
 namespace {
@@ -11,9 +15,6 @@ using Name = std::string_view;
 // Columns 1 to 10 of routes.
 #define BMPHA_ROUTE_HEAD                                                                                          \
   "action", "sequence", "hash", "router_hash", "router_ip", "base_attr_hash", "peer_hash", "peer_ip", "peer_asn", \
-      "timestamp"
-#define BMPHA_LS_HEAD                                                                                             \
-  "action", "sequence", "hash", "base_attr_hash", "router_hash", "router_ip", "peer_hash", "peer_ip", "peer_asn", \
       "timestamp"
 #define BMPHA_ATTRIBUTES                                                                                           \
   "origin", "as_path", "as_path_count", "origin_as", "next_hop", "med", "local_pref", "aggregator", "communities", \
@@ -100,9 +101,38 @@ constexpr RowPart kPrefixLayout[] = {kOwn, kAttributes, kPathId, kOwn, kView, kL
 constexpr RowPart kL3vpnLayout[] = {kOwn, kAttributes, kPathId, kOwn, kView, kOwn, kLarge};
 constexpr RowPart kEvpnLayout[] = {kAttributes, kPathId, kView, kOwn, kLarge, kOwn};
 constexpr RowPart kOwnLayout[] = {kFamily, kPathId, kView, kAttributes, kLarge, kOwn};
+constexpr RowPart kLsNodeLayout[] = {kOwn, kLsAttributes, kOwn, kView, kOwn};
+constexpr RowPart kLsLinkLayout[] = {kOwn, kLsAttributes, kOwn, kRelated, kRelated, kOwn, kView, kOwn};
+constexpr RowPart kLsPrefixLayout[] = {kOwn, kLsAttributes, kRelated, kOwn, kView, kOwn};
+constexpr RowPart kLsSrv6SidLayout[] = {kFamily, kPathId, kView, kAttributes, kLarge, kOwn, kRelated};
+
+// Names of columns that many objects share; the own ones of BGP-LS stand with their text.
+constexpr Name kLsHead[] = {"action",    "sequence",  "hash",    "base_attr_hash", "router_hash",
+                            "router_ip", "peer_hash", "peer_ip", "peer_asn",       "timestamp"};
+constexpr Name kLsAttributeColumns[] = {"as_path", "local_pref", "med", "next_hop"};
+constexpr Name kViewColumns[] = {BMPHA_VIEW};
+
+std::vector<Name> ls_names(std::span<const Name> head, LsType type, std::span<const RowPart> layout) {
+  std::vector<Name> names(head.begin(), head.end());
+  const auto add = [&names](std::span<const Name> more) { names.insert(names.end(), more.begin(), more.end()); };
+  unsigned own = 0;
+  auto related = std::count(layout.begin(), layout.end(), kRelated);
+  for (const RowPart part : layout) {
+    if (part == kOwn)
+      for (const LsColumn& c : ls_columns(type, own++)) names.push_back(c.name);
+    if (part == kLsAttributes) add(kLsAttributeColumns);
+    if (part == kView && head.data() == kLsHead) add(kViewColumns);
+    if (part == kRelated)
+      names.push_back(related-- == 2 ? "remote_node_hash" : "local_node_hash");  // the last is local
+  }
+  return names;
+}
 
 ObjectInfo route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
   return {name, RecordKind::kRoutes, topic, columns, layout, false};
+}
+ObjectInfo ls_route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
+  return {name, RecordKind::kRoutes, topic, columns, layout, true};
 }
 ObjectInfo other(Name name, RecordKind kind, TopicSelector topic, std::span<const Name> columns) {
   return {name, kind, topic, columns, {}, false};
@@ -123,10 +153,14 @@ Table make_table() {
   at(Object::kSrPolicy) = route("sr_policy", kOther, kSrPolicyColumns, kOwnLayout);
   at(Object::kRtConstraint) = route("rt_constraint", kOther, kRtConstraintColumns, kOwnLayout);
   at(Object::kMvpn) = route("mvpn", kOther, kMvpnColumns, kOwnLayout);
-  at(Object::kLsNode) = route("ls_node", kLsNode, {}, {});
-  at(Object::kLsLink) = route("ls_link", kLsLink, {}, {});
-  at(Object::kLsPrefix) = route("ls_prefix", kLsPrefix, {}, {});
-  at(Object::kLsSrv6Sid) = route("ls_srv6_sid", kOther, kOwnColumns, kOwnLayout);
+  static const std::vector<Name> kNodeNames = ls_names(kLsHead, LsType::kNode, kLsNodeLayout);
+  static const std::vector<Name> kLinkNames = ls_names(kLsHead, LsType::kLink, kLsLinkLayout);
+  static const std::vector<Name> kPrefixNames = ls_names(kLsHead, LsType::kPrefixV4, kLsPrefixLayout);
+  static const std::vector<Name> kSidNames = ls_names(kOwnColumns, LsType::kSrv6Sid, kLsSrv6SidLayout);
+  at(Object::kLsNode) = ls_route("ls_node", kLsNode, kNodeNames, kLsNodeLayout);
+  at(Object::kLsLink) = ls_route("ls_link", kLsLink, kLinkNames, kLsLinkLayout);
+  at(Object::kLsPrefix) = ls_route("ls_prefix", kLsPrefix, kPrefixNames, kLsPrefixLayout);
+  at(Object::kLsSrv6Sid) = route("ls_srv6_sid", kOther, kSidNames, kLsSrv6SidLayout);
   at(Object::kBaseAttribute) = other("base_attribute", RecordKind::kAttributes, kBaseAttribute, kBaseAttributeColumns);
   at(Object::kCollector) = other("collector", RecordKind::kCollector, kCollector, kCollectorColumns);
   at(Object::kRouter) = other("router", RecordKind::kRouter, kRouter, kRouterColumns);
@@ -150,6 +184,6 @@ const ObjectInfo* find_object(std::string_view name) {
   return at == table().end() ? nullptr : &*at;
 }
 
-std::span<const std::string_view> extra_attribute_columns() { return {}; }
+std::span<const std::string_view> extra_attribute_columns() { return extra_column_names(); }
 
 }  // namespace bmpha::recv

@@ -48,6 +48,7 @@ enum class RowPart : std::uint8_t {
   kAttributes,    // the 14 attribute columns of unicast_prefix, 14 to 27
   kLsAttributes,  // AS path, local preference, MED, next hop
   kLarge,         // large communities
+  kRelated,       // hash of another route that this one names
 };
 
 struct ObjectInfo {

@@ -18,7 +18,7 @@ constexpr std::size_t kRowFixed = kRowOwn + kHexText + kTimestampText + 16;
 std::size_t row_bound(const Update& u) {
   const PathAttributes& a = u.attributes;
   return 600 + a.as_path.asns.size() * 11 + a.as_path.segments.size() * 4 + a.communities.size() * 3 +
-         a.ext_communities.size() * 6 + a.large_communities.size() * 3 + a.cluster_list.size() * 4;
+         a.ext_communities.size() * 6 + a.large_communities.size() * 3 + a.cluster_list.size() * 4 + a.extra.bytes();
 }
 
 std::string_view flag(bool v) { return v ? "1" : "0"; }
@@ -74,6 +74,7 @@ void RouteWriter::print_attributes(const Update& update, const Address& next_hop
   s_.large.clear();
   append_large_communities(s_.large, a.large_communities);
   s_.extra.clear();
+  if (a.extra.any()) a.extra.append_columns(s_.extra);
 }
 
 // BGP-LS objects have these attributes only (contract A5.9).
@@ -276,6 +277,7 @@ void RouteWriter::print_part(RowPart part, const FamilyCodec& codec, std::size_t
   TextBuffer& t = s_.row;
   switch (part) {
     case RowPart::kOwn:
+    case RowPart::kRelated:
       break;
     case RowPart::kFamily:
       t.number(nlri.family.afi);
@@ -302,6 +304,14 @@ void RouteWriter::print_part(RowPart part, const FamilyCodec& codec, std::size_t
   }
 }
 
+void RouteWriter::print_related(const FamilyCodec& codec, std::size_t n, unsigned related, const NlriContext& nlri,
+                                const Context& c) {
+  s_.hash.clear();
+  codec.append_related_key(n, related, s_.hash);
+  const Hash128 hash = route_hash(c.peer, nlri.family, view_of(c.header), 0, s_.hash);
+  s_.row.commit(put_hash(s_.row.room(kHexText), hash));
+}
+
 // The row of route n, in s_.row.
 void RouteWriter::print_row(const FamilyCodec& codec, std::size_t n, const NlriContext& nlri,
                             std::string_view attributes_hash, const Context& c) {
@@ -315,11 +325,13 @@ void RouteWriter::print_row(const FamilyCodec& codec, std::size_t n, const NlriC
   t.append(nlri.withdrawn ? "del\t" : "add\t");
   t.number(route_seq[static_cast<std::size_t>(o)]++);
   append_head(object, hash, attributes_hash, c);
-  unsigned own = 0;
+  unsigned own = 0, related = 0;
   for (const RowPart part : object.layout) {
     t.append('\t');
     if (part == RowPart::kOwn) {
       codec.print(n, own++, nlri.withdrawn, t);
+    } else if (part == RowPart::kRelated) {
+      print_related(codec, n, related++, nlri, c);
     } else {
       print_part(part, codec, n, nlri, c);
     }

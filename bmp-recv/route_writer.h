@@ -109,6 +109,8 @@ class RouteWriter {
                  const Context& context);
   void print_part(RowPart part, const FamilyCodec& codec, std::size_t n, const NlriContext& nlri,
                   const Context& context);
+  void print_related(const FamilyCodec& codec, std::size_t n, unsigned related, const NlriContext& nlri,
+                     const Context& context);
 
   RouteScratch& s_;
 };

@@ -15,7 +15,8 @@ void require(bool good) {
   if (!good) std::abort();
 }
 bool is_column(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\''; });
+  return std::none_of(text.begin(), text.end(),
+                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\''; });
 }
 }  // namespace
 
