@@ -45,7 +45,9 @@ struct GateRouter {
   bool in_dump = false;  // its bracket is open
   bool torn = false;     // what is held cannot be continued from (G6 dropped an open bracket)
   bool read_paused = false;
-  Role role = Role::kStandby;  // what the gate does now; kReleasing until the last in-flight record is answered
+  // What the gate does now; kReleasing until the last in-flight record is answered. kStandby with the epoch of a claim
+  // that is in force: the gate has given that claim up with its producer (G8), and waits for the next.
+  Role role = Role::kStandby;
   bool solo = false;
   bool unclean = false;       // released with unacknowledged records
   std::uint64_t epoch = 0;    // of the claim being served, or of the last one

@@ -338,7 +338,8 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void release(RouterState& st, const std::string& why, BootTime now);
   void released(RouterState& st, bool unclean, BootTime now);
   void claim(RouterState& st, const std::string& why, BootTime now);
-  void claim_for_new_gate(RouterState& st, BootTime now);
+  void claim_held(RouterState& st, const std::string& why, BootTime now);
+  bool has_lapsed(const RouterState& st) const;
   void add_claim(Pending p, RouterState& st, BootTime now);
   void settle_quietly(BootTime now);
   void echo_gens(BootTime now);

@@ -378,16 +378,23 @@ void Decider::claim(RouterState& st, const std::string& why, BootTime now) {
   add_claim(std::move(p), st, now);
 }
 
-// A record that a dead kafka-gate handed over may land after its successor has sent it, and newer ones, again: under
-// the same epoch no fence would drop it. bmp-recv has kept all that was not acknowledged, so all of that is sent once
-// more, and W stays where it was when the gate died.
-void Decider::claim_for_new_gate(RouterState& st, BootTime now) {
+// G8: kafka-gate has given up a claim that is still in force, with the producer that served it.
+bool Decider::has_lapsed(const RouterState& st) const {
+  const GateRouter* g = row(st.router);
+  return g != nullptr && st.role == Role::kActive && g->role == Role::kStandby && g->epoch == st.epoch &&
+         rule_on("A3-lapsed");
+}
+
+// A record that a dead kafka-gate, or a lost producer, was handed may land after its successor has sent it, and newer
+// ones, again: under the same epoch no fence would drop it. All that was not acknowledged is still kept, here or by
+// bmp-recv, so all of that is sent once more, and W stays where it was.
+void Decider::claim_held(RouterState& st, const std::string& why, BootTime now) {
   const GateRouter* g = row(st.router);
   Pending p;
   p.w = st.w;
   p.session = g->session;
   p.up = g->up;
-  p.why = "kafka-gate restarted";
+  p.why = why;
   add_claim(std::move(p), st, now);
 }
 
@@ -417,6 +424,7 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
   if (solo_) return serve_solo(st, now);
   if (st.emit != Emit::kNone && st.hold == Hold::kNone) {  // A4.9 serves it
     if (st.role == Role::kActive && is_superseded(st)) release(st, "superseded", now);
+    if (st.role == Role::kActive && has_lapsed(st)) release(st, "kafka producer lost", now);
     return;
   }
   if (st.role == Role::kActive && is_session_lost(st, now)) release(st, "session lost", now);
@@ -444,8 +452,9 @@ void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
     why = "new session";
   else if (needs_reassert(st, now))
     why = "re-assert";
-  else if (st.gate_new && !st.old_row && g != nullptr && g->session == st.session && !g->torn)
-    return is_other_active(st, now) ? void() : claim_for_new_gate(st, now);
+  else if ((st.gate_new || has_lapsed(st)) && !st.old_row && g != nullptr && g->session == st.session && !g->torn)
+    return is_other_active(st, now) ? void()
+                                    : claim_held(st, st.gate_new ? "kafka-gate restarted" : "kafka producer lost", now);
   else if (st.errand.order == Order::kRaise)
     why = "epoch raised";
   else

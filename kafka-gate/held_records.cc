@@ -14,6 +14,8 @@ const char* note_text(Note::Kind kind) {
       return "serving claim";
     case Note::Kind::kReleased:
       return "released";
+    case Note::Kind::kLapsed:
+      return "claim lapsed with its producer";
     case Note::Kind::kBlocked:
       return "new session waits for its claim";
     case Note::Kind::kGap:

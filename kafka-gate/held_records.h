@@ -61,6 +61,7 @@ struct Note {
   enum class Kind : std::uint8_t {
     kServing,   // a claim is being served; value = epoch
     kReleased,  // value = copies that were unanswered
+    kLapsed,    // the producer was lost; value = copies that were unanswered
     kBlocked,   // a newer session waits for a claim of its own
     kGap,       // records of the session are missing; value = how many
     kTorn,      // G6 dropped an open dump; value = bytes
@@ -134,7 +135,8 @@ class HeldRecords {
   void sent(const Copy& copy);
   // delivered == false: Kafka refused this copy for ever; it is counted and never blocks.
   void answered(const Ticket& ticket, bool delivered);
-  // The producer was destroyed with all that it had: go back to the first unacknowledged record.
+  // G8: the producer was given up. A claim of which it leaves unanswered copies lapses: they may land late, behind what
+  // another producer sends under the same epoch. Nothing more is sent before the next claim, except solo.
   void producer_lost();
   void tick(BootTime now);
 
@@ -265,6 +267,7 @@ class HeldRecords {
   }
   void begin_release(BootTime now);
   void finish_release();
+  bool may_send() const { return role_ == Role::kActive && (!lapsed_ || solo_); }
   void reset_sending(std::uint64_t from);
   void begin_run(const SessionId& session);
   std::uint32_t everywhere() const;
@@ -336,6 +339,8 @@ class HeldRecords {
   bool served_any_ = false;
   bool solo_ = false;
   bool unclean_ = false;
+  bool strays_ = false;    // copies of this epoch were given up while they were unanswered
+  bool lapsed_ = false;    // ... and their producer is gone
   bool run_open_ = false;  // copies of the run are still to be handed over
   bool run_done_ = false;  // all of its copies are acknowledged
   bool blocked_noted_ = false;

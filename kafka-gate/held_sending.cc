@@ -45,7 +45,8 @@ void HeldRecords::roles(const Roles& head, const RoleRouter* row, BootTime now) 
 }
 
 void HeldRecords::start_claim(const Roles& head, const RoleRouter& row, BootTime now) {
-  if (row.epoch != epoch_) emit_acked_ = Emit::kNone;
+  const bool is_new = row.epoch != epoch_;
+  if (is_new) emit_acked_ = Emit::kNone;
   role_ = Role::kActive;
   served_any_ = true;
   solo_ = head.solo;
@@ -62,6 +63,7 @@ void HeldRecords::start_claim(const Roles& head, const RoleRouter& row, BootTime
   const BootTime stepped = rule_on("G4-bracket") ? step_back(brackets(), row.start) : row.start;
   ++attempt_;
   reset_sending(start_position(row.start));
+  if (is_new) strays_ = lapsed_ = false;  // fenced
   claim_pos_ = cursor_;
   for (std::uint64_t pos = front_; pos < cursor_; ++pos)
     if (Session* s = find(at(pos).envelope.session)) s->acked_seq = std::max(s->acked_seq, at(pos).envelope.seq);
@@ -102,7 +104,7 @@ void HeldRecords::begin_release(BootTime now) {
 
 // What is unanswered stays held and unsent; an answer that comes now says nothing, since the fence may drop it.
 void HeldRecords::finish_release() {
-  unclean_ = in_flight_ > 0;
+  unclean_ = in_flight_ > 0 || lapsed_;
   note(Note::Kind::kReleased, claimed_, in_flight_);
   role_ = Role::kStandby;
   ++attempt_;
@@ -113,14 +115,21 @@ void HeldRecords::tick(BootTime now) {
   if (role_ == Role::kReleasing && now - released_at_ >= settings_->release_wait) finish_release();
 }
 
+// What is unanswered may still land, at any time: requests wait in a broker that is slow, or in a connection. No order
+// binds them to what another producer sends; only the next epoch's fence does. Alone there is none: W stands still, and
+// the claim that settles the gen begins there.
 void HeldRecords::producer_lost() {
   if (role_ == Role::kReleasing) finish_release();
+  const std::uint32_t unanswered = in_flight_;
+  if (unanswered == 0 && !strays_) return;
+  lapsed_ = rule_on("G8-claim");
   if (role_ != Role::kActive) return;
   ++attempt_;
   if (!rule_on("G8-back")) return;
   const bool again = !run_done_;
   reset_sending(acked_);
   if (again) begin_run(run_id_);
+  if (lapsed_) note(Note::Kind::kLapsed, claimed_, unanswered);
 }
 
 void HeldRecords::reset_sending(std::uint64_t from) {
@@ -128,6 +137,7 @@ void HeldRecords::reset_sending(std::uint64_t from) {
     at(pos).pending = 0;
     at(pos).acked = false;
   }
+  strays_ = strays_ || in_flight_ > 0;
   cursor_ = acked_ = from;
   copy_next_ = 0;
   run_open_ = false;
@@ -180,7 +190,7 @@ void HeldRecords::skip_marks() {
 }
 
 std::optional<Copy> HeldRecords::next(BootTime now) {
-  if (role_ != Role::kActive) return std::nullopt;
+  if (!may_send()) return std::nullopt;
   if (now - roles_sent_ > lease_ && rule_on("G5-lease")) return std::nullopt;
   if (in_flight_bytes_ >= settings_->max_in_flight) return std::nullopt;
   if (run_open_) return control_copy(CopyOf::kRun, RecordKind::kRun, run_id_, run_next_);
@@ -317,7 +327,7 @@ void HeldRecords::advance_acked() {
 
 // G2: drained_time of the newest record of the acknowledged prefix; it stands still while a dump is being sent.
 void HeldRecords::advance_w() {
-  if (acked_ <= claim_pos_ || acked_ <= front_) return;
+  if (acked_ <= claim_pos_ || acked_ <= front_ || lapsed_) return;
   if (rule_on("G2-freeze"))
     for (auto d = dumps_.rbegin(); d != dumps_.rend(); ++d) {
       if (d->first_pos >= acked_) continue;
@@ -332,7 +342,7 @@ void HeldRecords::advance_w() {
 // --- status
 
 bool HeldRecords::has_unsent() const {
-  return role_ == Role::kActive && (run_open_ || emit_ > emit_written_ || (cursor_ < end_pos() && !is_blocked()));
+  return may_send() && (run_open_ || emit_ > emit_written_ || (cursor_ < end_pos() && !is_blocked()));
 }
 
 bool HeldRecords::is_empty() const {
@@ -373,11 +383,11 @@ GateRouter HeldRecords::status() const {
     g.front_is_opener = !came_any_;
   }
   g.torn = is_torn();
-  g.role = role_;
+  g.role = lapsed_ && role_ == Role::kActive && !solo_ ? Role::kStandby : role_;  // as ha-arbiter has to know it
   g.solo = solo_ && role_ == Role::kActive;
   g.unclean = unclean_;
   g.epoch = epoch_;
-  if (role_ != Role::kStandby) g.claimed_session = claimed_;
+  if (g.role != Role::kStandby) g.claimed_session = claimed_;
   g.blocked = is_blocked();
   g.unsent_tail = has_unsent_tail();
   g.w = w_;

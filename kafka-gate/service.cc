@@ -376,10 +376,10 @@ void Service::look_after_producer(BootTime now) {
     log_debug("kafka client", kv("text", complaint));
   if (producer_->is_lost() && !replace_at_) {
     log_error("kafka producer lost", kv("why", producer_->lost_why()), kv("outstanding", producer_->outstanding()));
-    // A pause: what the broker still has of the lost producer should be through before the next one writes.
-    replace_at_ = now + kReplacePause;
+    replace_at_ = now + kReplacePause;  // a broker that refuses each one is not asked in a loop
     health_.lost(now);
     health_.blocked(true, now);
+    gate_.producer_lost();  // now, so that new claims are there when the next one begins
   }
   // Kafka fails and every router is owned elsewhere: what is under way is of no use any more.
   const bool stale = !health_.ok() && gate_.is_idle() && producer_->outstanding() > 0 && !replace_at_;

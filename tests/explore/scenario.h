@@ -37,8 +37,9 @@ enum class Fault : std::uint8_t {
   kSignalActive,   // 35, then 37
   kSignalStandby,  // 36, then 37
   kLeave,          // TERM, and a new start
+  kLoseProducer,   // kafka-gate has to replace its producer
 };
-inline constexpr int kFaults = 23;
+inline constexpr int kFaults = 24;
 const char* fault_name(Fault f);
 
 enum class Start : std::uint8_t {

@@ -140,7 +140,8 @@ void StateBytes::put(const gate::HeldRecords& h) {
       h.claimed_, h.settles_, h.claim_time_, h.released_at_, h.w_, h.emit_, h.emit_written_, h.emit_acked_,
       h.cursor_ - h.front_, h.acked_ - h.front_, h.claim_pos_ < h.front_ ? 0 : h.claim_pos_ - h.front_, h.copy_next_,
       h.run_id_, h.run_next_, h.run_unacked_, h.emitting_, h.emit_next_, h.emit_unacked_, h.in_flight_, h.came_any_,
-      h.roles_known_, h.served_any_, h.solo_, h.unclean_, h.run_open_, h.run_done_, h.replay_wanted_);
+      h.roles_known_, h.served_any_, h.solo_, h.unclean_, h.strays_, h.lapsed_, h.run_open_, h.run_done_,
+      h.replay_wanted_);
   epoch(h.epoch_);
 }
 

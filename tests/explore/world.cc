@@ -9,9 +9,10 @@ namespace bmpha::explore {
 namespace {
 
 constexpr std::array<const char*, kFaults> kFaultNames = {
-    "none",         "crash",      "reboot",       "hang",    "hang-gate",    "hang-arbiter",  "hang-recv", "kill-gate",
-    "kill-arbiter", "kill-recv",  "dead-link",    "silent",  "reset",        "nobody",        "cut-redis", "cut-kafka",
-    "redis-lost",   "redis-down", "claim-answer", "restamp", "force-active", "force-standby", "leave"};
+    "none",         "crash",     "reboot",       "hang",          "hang-gate",  "hang-arbiter",
+    "hang-recv",    "kill-gate", "kill-arbiter", "kill-recv",     "dead-link",  "silent",
+    "reset",        "nobody",    "cut-redis",    "cut-kafka",     "redis-lost", "redis-down",
+    "claim-answer", "restamp",   "force-active", "force-standby", "leave",      "lose-producer"};
 
 }  // namespace
 

@@ -104,6 +104,14 @@ void World::begin_process_fault(FaultState& f, NodeWorld& n, Oracle& oracle) {
       lose_in_flight(n, oracle);
       n.gate_dead = f.steps = pick({1, 4}, oracle);
       return;
+    case Fault::kLoseProducer:
+      if (n.gate && n.gate_hung == 0) {
+        lose_in_flight(n, oracle);
+        n.answers.clear();
+        n.gate->producer_lost();
+      }
+      f.ended = true;
+      return;
     case Fault::kKillArbiter:
       n.decider.reset();
       n.arbiter_dead = f.steps = pick({1, 4}, oracle);

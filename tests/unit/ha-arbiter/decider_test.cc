@@ -804,6 +804,31 @@ TEST_SUITE("kafka-gate restarts under a claim") {
     CHECK(o.state().replayed);
     CHECK(o.state().w == o.row().w);
   }
+  TEST_CASE("a claim that the gate gave up with its producer: a new one sends everything held again") {
+    One o;
+    o.become_owner();
+    o.row().w = o.now - Millis(100);
+    o.tick();
+    CHECK_FALSE(o.last.claims);
+    const std::uint64_t before = o.state().epoch;
+    const std::optional<BootTime> w = o.state().w;
+    o.row().role = Role::kStandby;
+    o.now += Millis(50);
+    CHECK(o.feed_gate());
+    CHECK(o.d.decide(o.now).roles->routers.at(0).role == Role::kActive);  // nobody else gets it
+    o.tick();
+    REQUIRE(o.last.claims);
+    CHECK(o.last.claims->items.at(0).won.w_age);
+    o.win();
+    CHECK(o.state().epoch > before);
+    CHECK(o.state().why == "kafka producer lost");
+    CHECK(o.state().start == BootTime{});
+    CHECK(o.state().w == w);
+    for (int n = 0; n < 4; ++n) {
+      o.tick();
+      CHECK_FALSE(o.last.claims);
+    }
+  }
   TEST_CASE("before the new process has said anything of the router, nothing is decided") {
     One o;
     o.become_owner();

@@ -762,30 +762,114 @@ TEST_CASE("unsent_tail: an ended session's records that were neither acknowledge
   CHECK_FALSE(b.held.status().unsent_tail);
 }
 
-TEST_CASE("G8: after a lost producer the cursor stands at the first unacknowledged record") {
-  Bench b;
-  Writer w{1};
-  b.dump(w, 0);
-  b.roles(active(100, 1, 0, 0));
-  b.send();
-  b.ack(kPartitions + 2);
-  const std::deque<Ticket> old = b.unanswered;
-  b.unanswered.clear();
-  b.held.producer_lost();
-  CHECK(b.held.status().in_flight == 0);
-  for (const Ticket& t : old) b.held.answered(t, true);
-  const std::size_t before = b.written.size();
-  b.send_and_ack();
-  CHECK(b.sequences(before) == Seqs{4, 5, 6});
-  CHECK(b.count(RecordKind::kRun, before) == 0);  // it was acknowledged
-  CHECK(b.w_ms() == 4);
+TEST_CASE("G8: a claim lapses with its producer, and the next one sends everything again") {
+  for (const std::size_t answered :
+       {std::size_t{kPartitions - 1}, std::size_t{kPartitions + 2}}) {  // within, after `run`
+    CAPTURE(answered);
+    Bench b;
+    Writer w{1};
+    b.dump(w, 0);
+    b.roles(active(100, 1, 0, 0));
+    b.send();
+    b.ack(answered);
+    const std::uint64_t released = b.release_of(1);
+    const std::deque<Ticket> old = std::exchange(b.unanswered, {});
+    b.held.producer_lost();
+    for (const Ticket& t : old) b.held.answered(t, true);
+    const GateRouter g = b.held.status();
+    CHECK(g.role == Role::kStandby);
+    CHECK(g.epoch == 100);
+    CHECK(g.in_flight == 0);
+    CHECK_FALSE(b.held.has_unsent());
+    RolesOf again = active(100, 1, 0, 500);
+    again.row.cover = at_ms(60'000);
+    b.roles(again);
+    CHECK(b.send() == 0);
+    CHECK(b.held.status().records >= 6 - answered);  // an owner's: what is not acknowledged stays
+    CHECK(b.release_of(1) == released);              // nobody else answers for it
+    const std::size_t before = b.written.size();
+    b.roles(active(101, 1, 0, 1000));
+    CHECK(b.held.status().role == Role::kActive);
+    b.send_and_ack();
+    CHECK(b.count(RecordKind::kRun, before) == kPartitions);
+    CHECK(b.sequences(before).back() == 6);
+    CHECK(b.sequences(before).front() <= 4);
+    CHECK(b.w_ms() == 4);
+    CHECK(b.release_of(1) == 6);
+  }
 }
 
-TEST_CASE("G8: a lost producer takes an unacknowledged run with it: it is written again") {
+TEST_CASE("G8: a claim of which nothing is unanswered goes on with the next producer") {
   Bench b;
   Writer w{1};
   b.dump(w, 0);
   b.roles(active(100, 1, 0, 0));
+  b.send_and_ack();
+  b.held.producer_lost();
+  CHECK(b.held.status().role == Role::kActive);
+  b.put(w, RecordKind::kRoutes, 50);
+  const std::size_t before = b.written.size();
+  b.send_and_ack();
+  CHECK(b.sequences(before) == Seqs{7});
+  CHECK(b.count(RecordKind::kRun, before) == 0);
+  CHECK(b.w_ms() == 49);
+}
+
+TEST_CASE("G8: what a release gave up is not forgotten: the same claim does not go on with another producer") {
+  for (const bool resumed : {false, true}) {
+    CAPTURE(resumed);
+    Bench b;
+    Writer w{1};
+    b.dump(w, 0);
+    b.roles(active(100, 1, 0, 0));
+    b.send();
+    b.roles(standby(100));
+    b.now_ms = 2000;
+    b.held.tick(at_ms(2000));
+    CHECK(b.held.status().unclean);
+    if (resumed) b.roles(active(100, 1, 0, 2000));
+    b.held.producer_lost();
+    b.roles(active(100, 1, 0, 2100));
+    CHECK(b.held.status().role == Role::kStandby);
+    CHECK(b.send() == 0);
+    b.roles(active(101, 1, 0, 2200));
+    CHECK(b.send() > 0);
+  }
+}
+
+TEST_CASE("G8: alone, after a lost producer the cursor stands at the first unacknowledged record, and W stands still") {
+  Bench b;
+  Writer w{1};
+  b.dump(w, 0);
+  b.put(w, RecordKind::kRoutes, 50);
+  b.put(w, RecordKind::kRoutes, 60);
+  RolesOf alone = active(100, 1, 0, 0);
+  alone.head.solo = true;
+  b.roles(alone);
+  b.send();
+  b.ack(kPartitions + 4 + kPartitions + 1);  // the record at 50 too
+  CHECK(b.w_ms() == 49);
+  const std::deque<Ticket> old = std::exchange(b.unanswered, {});
+  b.held.producer_lost();
+  for (const Ticket& t : old) b.held.answered(t, true);
+  CHECK(b.held.status().role == Role::kActive);
+  const std::size_t before = b.written.size();
+  b.send_and_ack();
+  CHECK(b.sequences(before) == Seqs{8});
+  CHECK(b.count(RecordKind::kRun, before) == 0);  // it was acknowledged
+  CHECK(b.w_ms() == 49);
+  b.roles(active(100, 1, 0, 500));  // Redis is back: not under this claim
+  b.put(w, RecordKind::kRoutes, 500);
+  CHECK(b.send() == 0);
+}
+
+TEST_CASE("G8: alone, a lost producer takes an unacknowledged run with it: it is written again") {
+  Bench b;
+  Writer w{1};
+  b.dump(w, 0);
+  RolesOf alone = active(100, 1, 0, 0);
+  alone.head.solo = true;
+  b.roles(alone);
   b.send();
   b.ack(kPartitions - 1);
   b.unanswered.clear();

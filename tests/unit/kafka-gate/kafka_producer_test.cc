@@ -221,6 +221,7 @@ TEST_CASE("a replaced producer answers nothing of the old one, frees its memory,
   CHECK(producer->outstanding() == 0);
   b.held.producer_lost();
   b.unanswered.clear();
+  b.roles(active(101, 1, 0, 0));
   const std::size_t before = b.written.size();
   b.send();
   CHECK(b.written.size() - before == before);  // all of it again, `run` included
@@ -282,6 +283,7 @@ TEST_CASE("an error that says nothing about the record loses the producer, not t
   CHECK_FALSE(producer->is_lost());
   b.held.producer_lost();
   b.unanswered.clear();
+  b.roles(active(101, 1, 0, 0));
   const std::size_t before = b.written.size();
   b.send();
   for (std::size_t n = before; n < b.written.size(); ++n)
@@ -304,6 +306,7 @@ TEST_CASE("G8: no record goes out without a producer id; when the broker refuses
   REQUIRE(producer->replace().is_ok());
   b.held.producer_lost();
   b.unanswered.clear();
+  b.roles(active(101, 1, 0, 0));
   const std::size_t before = b.written.size();
   b.send();
   for (std::size_t n = before; n < b.written.size(); ++n)
