@@ -228,7 +228,7 @@ install: all  ## install tools, scripts and manual pages (DESTDIR, PREFIX)
 	@[[ $(BUILD) != mutable ]] || { echo "BUILD=mutable is for tests: its rules can be switched off" >&2; exit 100; }
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(TOOLS:%=$(OUT)/bin/%) scripts/bmp-ha $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(foreach t,$(TOOLS),$(t)/$(t).8) $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(foreach t,$(TOOLS),$(t)/$(t).8) scripts/bmp-ha.8 $(DESTDIR)$(PREFIX)/share/man/man8
 
 install-deps:  ## install the Debian packages that are missing
 	scripts/install-deps
