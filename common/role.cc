@@ -8,9 +8,9 @@
 namespace bmpha {
 namespace {
 
-constexpr std::uint8_t kStatusTag = 0x53;  // 'S'
-constexpr std::uint8_t kRolesTag = 0x52;   // 'R'
-constexpr std::int64_t kMaxRetainMs = std::int64_t{1} << 42;
+constexpr std::uint8_t kStatusTag = 0x53;               // 'S'
+constexpr std::uint8_t kRolesTag = 0x52;                // 'R'
+constexpr std::int64_t kMaxMs = std::int64_t{1} << 42;  // 139 years, which fits in nanoseconds
 constexpr std::uint32_t kMaxRouters = 200'000;
 constexpr std::uint32_t kMaxBrackets = 10'000;
 
@@ -190,7 +190,7 @@ Result<GateStatus> decode_gate_status(Bytes frame) {
   std::int64_t retain = kDefaultRetain.count();
   std::uint32_t count = 0;
   if (!r.u64(m.gate_inc) || !r.u64(m.recv_inc) || !get_bool(r, m.recv_alive) || !r.u64(m.n) || !get_time(r, m.sent) ||
-      !get_bool(r, m.kafka_ok) || (version >= 2 && (!r.i64(retain) || retain < 0 || retain > kMaxRetainMs)) ||
+      !get_bool(r, m.kafka_ok) || (version >= 2 && (!r.i64(retain) || retain < 0 || retain > kMaxMs)) ||
       !r.u32(count) || count > kMaxRouters)
     return R::failure("gate status table cut short in its head");
   m.retain = Millis(retain);
@@ -235,6 +235,7 @@ Result<Roles> decode_roles(Bytes frame) {
       (version >= 2 && !get_bool(r, m.by_age)) || !r.u64(m.gen) || !r.text8(node) || !r.u32(count) ||
       count > kMaxRouters)
     return R::failure("roles table cut short in its head");
+  if (lease < 0 || lease > kMaxMs) return R::failure(fmt::format("roles table with a lease of {} ms", lease));
   m.lease = Millis(lease);
   m.node = node;
   for (std::uint32_t n = 0; n < count; ++n) {

@@ -72,7 +72,7 @@ Result<Request> parse(std::string_view text) {
     else if (key == "timeout_ms")
       wrong = take_number(value, r.timeout_ms, kLongestPatienceMs);
     else if (key == "above")
-      wrong = take_number(value, r.above, kMaxCounter / 2);
+      wrong = take_number(value, r.above, kMaxBelieved);
     else
       wrong = "no such key";
     if (!wrong.empty()) return R::failure(fmt::format("key \"{}\": {}", key, wrong));

@@ -38,6 +38,10 @@ Decider::Decider(DeciderSettings settings, const Persisted& persisted, BootTime 
   if (!rule_on("A2-gen")) gen_ = 1;
 }
 
+void Decider::raise(std::uint64_t& highest, std::uint64_t seen) {
+  if (seen <= kMaxBelieved) highest = std::max(highest, seen);
+}
+
 RouterState& Decider::state(const RouterId& router) {
   RouterState& st = routers_[router];
   st.router = router;
@@ -246,7 +250,7 @@ void Decider::observe(const Observation& o, BootTime now) {
   redis_at_ = last_ok_ = o.at;
   exchange_ = now - o.at;
   own_ = o.own;
-  for (const auto& [router, e] : own_) highest_epoch_ = std::max(highest_epoch_, e.epoch);
+  for (const auto& [router, e] : own_) raise(highest_epoch_, e.epoch);
   for (auto& [id, v] : nodes_) v.present = false;
   for (const auto& [id, reading] : o.nodes)
     if (id != s_.node) read_node(id, reading, o);
@@ -284,9 +288,9 @@ void Decider::read_node(const std::string& id, const NodeReading& reading, const
     if (in_range && e.w_age) r.w = o.at - (*e.w_age + Millis(age));
     if (!in_range && old != v.routers.end() && old->second.entry.epoch == e.epoch) r.w = old->second.w;
     if (in_range && e.read_age) r.last_read = o.at - (*e.read_age + Millis(age));
-    highest_epoch_ = std::max(highest_epoch_, e.epoch);
+    raise(highest_epoch_, e.epoch);
     RouterState& st = state(e.router);
-    st.max_since = std::max(st.max_since, e.since);
+    raise(st.max_since, e.since);
   }
   v.routers = std::move(routers);
 }

@@ -284,6 +284,8 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void take_back(const NodeBlob& blob, BootTime pub_at);
   bool apply_gate_rows(const GateStatus& status, BootTime now);
   void won(const Pending& p, BootTime now);
+  // What is beyond any clock is not counted on from: nobody could read what follows it.
+  static void raise(std::uint64_t& highest, std::uint64_t seen);
   RouterState& state(const RouterId& router);
   std::uint64_t new_since(RouterState& st, BootTime now);
   void restamp(RouterState& st, BootTime now) { st.since = new_since(st, now); }

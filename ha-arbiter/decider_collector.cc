@@ -12,7 +12,7 @@ void Decider::restamp_collector(const std::string& why, BootTime now) {
   const std::int64_t clock = ever_ok_ ? redis_ms(now) : wall_ms_;
   std::uint64_t most = collector_.since;
   for (const auto& [id, v] : nodes_)
-    if (v.blob.collector) most = std::max(most, v.blob.collector->since);
+    if (v.blob.collector) raise(most, v.blob.collector->since);
   collector_.since = std::max(static_cast<std::uint64_t>(std::max<std::int64_t>(clock, 1)), most + 1);
   if (!why.empty() && collector()) note(LogLevel::kInfo, "new timestamp for this collector", why);
 }

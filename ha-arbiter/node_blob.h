@@ -18,8 +18,10 @@ inline constexpr std::uint64_t kBlobVersion = 2;
 inline constexpr std::size_t kMaxNodes = 256;
 inline constexpr std::size_t kMaxRouters = 200'000;
 inline constexpr std::size_t kMaxBlob = 64u << 20;
-// Largest epoch, gen or stamp that is believed: room for counting up from any clock.
+// Largest epoch, gen or stamp that can be read.
 inline constexpr std::uint64_t kMaxCounter = std::uint64_t{1} << 62;
+// Largest one that this node's own are put above: those must be readable for the others, too.
+inline constexpr std::uint64_t kMaxBelieved = kMaxCounter / 2;
 
 // The whole blob is head, one line for each router, tail.
 std::uint64_t version_of(const NodeBlob& b);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace bmpha::arbiter {
@@ -112,6 +113,7 @@ void RedisLink::resolved(const Result<Resolver::Addresses>& addresses) {
 
 void RedisLink::connect(const std::string& address) {
   phase_ = Phase::kOpening;
+  address_ = address;
   connection_ = RedisConnection::make(loop_, tls_);
   const auto failed = [this](const std::string& reason) {
     if (sentinel_) sentinel_->blame();
@@ -167,12 +169,24 @@ void RedisLink::poll() {
     timer_ = 0;
     sentinel_->find([this, weak = std::weak_ptr<int>(alive_)](const Result<HostPort>& master) {
       if (weak.expired()) return;
-      if (master && !(master.value() == where_)) {
-        moved_ = true;
-        return;
-      }
-      poll();
+      if (!master || master.value() == where_) return poll();
+      compare(master.value());
     });
+  });
+}
+
+// One Sentinel may say a name and another the address: that is no other master.
+void RedisLink::compare(const HostPort& master) {
+  if (master.port != where_.port) {
+    moved_ = true;
+    return;
+  }
+  resolver_.resolve(master.host, [this, weak = std::weak_ptr<int>(alive_)](const Result<Resolver::Addresses>& r) {
+    if (weak.expired()) return;
+    if (r && std::find(r.value().begin(), r.value().end(), address_) == r.value().end())
+      moved_ = true;
+    else
+      poll();
   });
 }
 

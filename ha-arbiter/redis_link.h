@@ -60,6 +60,7 @@ class RedisLink {
   void setup_answered(const RedisReply& reply, bool is_role);
   void up();
   void poll();
+  void compare(const HostPort& master);
   void fail(const std::string& reason);
   void reset();
 
@@ -76,6 +77,7 @@ class RedisLink {
   std::shared_ptr<int> alive_;  // of the attempt: what comes later finds it gone
   EventLoop::TimerId timer_ = 0;
   HostPort where_;
+  std::string address_;       // of it, the one that was connected to
   std::size_t attempts_ = 0;  // takes turns among a name's addresses
   std::size_t setups_ = 0;    // answers of the set-up that are still to come
   bool moved_ = false;

@@ -238,6 +238,11 @@ TEST_CASE("role tables are version 1 unless they say what that cannot") {
 
   Roles roles;
   roles.node = "a";
+  for (const std::int64_t bad : {std::int64_t{-1}, (std::int64_t{1} << 42) + 1, INT64_MAX, INT64_MIN}) {
+    roles.lease = Millis(bad);
+    CHECK(decode_roles(as_bytes(encode_roles(roles))).error().find("lease") != std::string::npos);
+  }
+  roles.lease = Millis(1500);
   roles.gen = 3;
   CHECK(encode_roles(roles)[1] == 1);
   CHECK_FALSE(decode_roles(as_bytes(encode_roles(roles))).value().by_age);

@@ -841,6 +841,24 @@ TEST_SUITE("kafka-gate restarts under a claim") {
   }
 }
 
+TEST_CASE("a stamp or an epoch beyond any clock is not counted on from: nobody could read what follows") {
+  One o;
+  o.theirs().cls = 2;
+  o.theirs().since = o.theirs().epoch = kMaxCounter;
+  o.owner("gone", kMaxCounter);
+  o.tick();
+  REQUIRE(o.last.claims);
+  CHECK(o.last.claims->items.at(0).epoch < kMaxBelieved);
+  CHECK(o.d.persisted().epoch < kMaxBelieved);
+  o.d.command(Command::kRestamp, o.now);
+  CHECK(o.state().since < kMaxBelieved);
+  o.theirs().since = kMaxBelieved;  // still a stamp: a new one is younger
+  o.tick();
+  o.d.command(Command::kRestamp, o.now);
+  CHECK(o.state().since == kMaxBelieved + 1);
+  CHECK(decode_blob(encode_blob(o.d.blob(o.now))).is_ok());
+}
+
 TEST_SUITE("A4.8 session lost") {
   TEST_CASE("the role is dropped with the gate's message, before the next tick") {
     One o;

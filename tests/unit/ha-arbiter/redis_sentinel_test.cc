@@ -217,3 +217,37 @@ TEST_CASE("a Sentinel that names a master which cannot be found is not asked fir
   a.store = std::make_unique<RedisStore>(a.loop, settings);
   CHECK(a.tick_until_ok({"x", 0}, 30));
 }
+
+TEST_CASE("Sentinels that name one master by name and by address do not make the link move; another address does") {
+  if (!have_redis()) return;
+  const std::uint16_t port = free_port();
+  RedisServer master(on_port(port));
+  RedisSettings settings = by_sentinels({1});
+  Client a(settings);
+  Answering sentinel(a.loop, naming("127.0.0.1", port));
+  settings.address.sentinels = {{"127.0.0.1", sentinel.port}};
+  settings.lookup = [](const std::string& host) {
+    if (host != "redis.test") return Result<Resolver::Addresses>::failure("no such host");
+    return Result<Resolver::Addresses>(Resolver::Addresses{"127.0.0.9", "127.0.0.1"});
+  };
+  a.store = std::make_unique<RedisStore>(a.loop, settings);
+  REQUIRE(a.tick_until_ok({"x", 0}));
+  const auto clients = [&] {  // numbered: a new connection has a new number
+    const std::string list = master.cli("client list type normal");
+    return list.substr(0, list.find(' '));
+  };
+  const std::string before = clients();
+  CHECK(has(before, "id="));
+  for (const char* name : {"redis.test", "no-such-host.test"}) {
+    CAPTURE(name);
+    sentinel.answer = naming(name, port);
+    const int asked = sentinel.asked;
+    a.pause(Millis(1300));
+    CHECK(sentinel.asked > asked);
+    CHECK(a.tick({"x", 0}));
+    CHECK(clients() == before);
+  }
+  sentinel.answer = naming("127.0.0.9", port);
+  a.pause(Millis(1300));
+  CHECK(!a.tick_until_failure("127.0.0.9").empty());
+}
