@@ -5,7 +5,9 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
+#include "bmp-recv/bgp_open.h"
 #include "common/byte_reader.h"
 
 namespace bmpha::recv {
@@ -44,41 +46,86 @@ inline View view_of(const PeerHeader& h) {
   return static_cast<View>((h.is_pre_policy() ? 0 : 1) + (h.is_adj_in() ? 0 : 2));
 }
 
+// TLVs of types that are not decoded are skipped and counted.
 struct Initiation {
   std::string_view sys_descr;  // TLV 1
   std::string_view sys_name;   // TLV 2
   std::string_view text;       // TLV 0, the last one
+  std::uint32_t unknown = 0;
 };
 
 struct Termination {
   std::uint16_t reason = 0;
   std::string_view text;
+  std::uint32_t unknown = 0;
 };
 
+// RFC 9736: information TLVs of Peer Up.
 struct PeerUp {
   std::array<std::uint8_t, 16> local_address{};
   std::uint16_t local_port = 0;
   std::uint16_t remote_port = 0;
   Bytes sent_open;  // BGP message with header; empty when malformed
   Bytes received_open;
-  std::string_view info;        // TLV 0
-  std::string_view table_name;  // TLV 3
+  std::string_view info;         // TLV 0, the last one
+  std::string_view table_name;   // TLV 3: VRF or table
+  std::string_view admin_label;  // TLV 4
+  std::uint32_t unknown = 0;
+};
+
+// RFC 7854 4.9, RFC 9069 5.3.
+enum class DownReason : std::uint8_t {
+  kLocalNotification = 1,   // with the NOTIFICATION that was sent
+  kLocalEvent = 2,          // with an FSM event
+  kRemoteNotification = 3,  // with the NOTIFICATION that was received
+  kRemoteNoData = 4,
+  kDeconfigured = 5,
+  kLocalTlvs = 6,  // with information TLVs
 };
 
 struct PeerDown {
   std::uint8_t reason = 0;
-  std::uint16_t fsm_event = 0;  // reason 2
-  std::uint8_t error_code = 0;  // reasons 1 and 3
+  std::uint16_t fsm_event = 0;
+  std::uint8_t error_code = 0;  // of the NOTIFICATION
   std::uint8_t error_subcode = 0;
   Bytes error_data;
+  std::string_view table_name;  // TLV 3
+  std::string_view info;        // TLV 0
+  std::uint32_t unknown = 0;
+  bool is(DownReason r) const { return reason == static_cast<std::uint8_t>(r); }
 };
 
-// Counters and gauges by BMP statistics type; 0 to 8 are the ones that a bmp_stat row can say.
-inline constexpr std::size_t kStatTypes = 18;
+// One statistic as it came. Which types there are: statistics.h.
+struct Statistic {
+  std::uint16_t type = 0;
+  bool has_value = false;   // its length is that of a counter or a gauge
+  bool has_family = false;  // a gauge per AFI and SAFI
+  Family family;
+  std::uint64_t value = 0;
+  Bytes raw;
+};
 struct Statistics {
-  std::array<std::uint64_t, kStatTypes> value{};
-  std::uint32_t known = 0;    // bit per type that was present
-  std::uint32_t unknown = 0;  // TLVs of other types, or of an unexpected length
+  std::vector<Statistic> all;
+};
+
+// RFC 7854 4.7: the BGP messages themselves are passed on as they are.
+struct Mirroring {
+  std::uint32_t messages = 0;
+  std::uint32_t errored = 0;  // marks: the router took the message for malformed
+  std::uint32_t lost = 0;     // marks: the router has lost messages
+  std::uint32_t unknown = 0;
+};
+
+// Route Monitoring of BMP version 4 (draft-ietf-grow-bmp-tlv): what its TLVs say.
+struct MonitoringTlvs {
+  Bytes update;           // the BGP message
+  bool as4 = false;       // said to have 4-byte AS numbers
+  FamilySet ids;          // said to have path identifiers
+  FamilySet many_labels;  // said to have label stacks
+  std::string_view table_name;
+  std::uint32_t groups = 0;      // of NLRI that other TLVs refer to
+  std::uint32_t path_marks = 0;  // path status (draft-ietf-grow-bmp-path-marking-tlv)
+  std::uint32_t unknown = 0;
 };
 
 }  // namespace bmpha::recv

@@ -1,5 +1,7 @@
 #include "bmp-recv/bmp_parser.h"
 
+#include <algorithm>
+
 namespace bmpha::recv {
 namespace {
 
@@ -22,6 +24,75 @@ bool bgp_message(ByteReader& r, Bytes& out) {
   return r.bytes(length, out);
 }
 
+// IANA: Initiation and Peer Up information TLVs.
+enum class InfoType : std::uint16_t { kString = 0, kSysDescr = 1, kSysName = 2, kTableName = 3, kAdminLabel = 4 };
+
+bool parse_notification(ByteReader& r, PeerDown& out) {
+  Bytes pdu;
+  if (!bgp_message(r, pdu)) return false;
+  ByteReader message(pdu);
+  std::uint8_t type = 0;
+  constexpr std::uint8_t kNotification = 3;
+  if (!message.skip(18) || !message.u8(type) || type != kNotification || !message.u8(out.error_code) ||
+      !message.u8(out.error_subcode))
+    return false;
+  out.error_data = message.rest();
+  return true;
+}
+
+// draft-ietf-grow-bmp-tlv: type, length, index, value. The length is that of the value.
+constexpr std::uint16_t kEnterpriseBit = 0x8000;  // draft-ietf-grow-bmp-tlv-ebit
+struct IndexedTlv {
+  std::uint16_t type = 0;
+  std::uint16_t index = 0;
+  ByteReader value;
+};
+bool next_indexed_tlv(ByteReader& r, IndexedTlv& out) {
+  std::uint16_t length = 0;
+  return r.u16(out.type) && r.u16(length) && r.u16(out.index) && r.sub(length, out.value);
+}
+
+// Marker, and a length that is the TLV's.
+bool is_bgp_message(ByteReader r) {
+  const std::size_t size = r.remaining();
+  Bytes marker;
+  std::uint16_t length = 0;
+  return r.bytes(16, marker) && r.u16(length) && length == size &&
+         std::all_of(marker.begin(), marker.end(), [](std::uint8_t b) { return b == 0xff; });
+}
+
+// By the type of the BGP message TLV.
+struct TlvTypes {
+  std::uint16_t message, group, table_name, stateless, path_mark;
+};
+constexpr TlvTypes kTlvTypes[] = {
+    {1, 2, 3, 4, 5},       // before revision 18
+    {4, 2, 3, 1, 5},       // revision 18
+    {7, 4, 5, 6, 0xffff},  // revision 20: path marks have no number yet
+};
+const TlvTypes* tlv_types(std::uint16_t message) {
+  const auto* const at =
+      std::find_if(std::begin(kTlvTypes), std::end(kTlvTypes), [&](const TlvTypes& t) { return t.message == message; });
+  return at == std::end(kTlvTypes) ? nullptr : at;
+}
+
+// A stateless parsing TLV holds BGP capabilities: how this message is encoded, whatever the OPENs say.
+void take_capabilities(ByteReader r, MonitoringTlvs& out) {
+  std::uint8_t code = 0, length = 0;
+  ByteReader value;
+  while (r.u8(code) && r.u8(length) && r.sub(length, value)) {
+    Family f;
+    std::uint8_t more = 0;
+    if (code == static_cast<std::uint8_t>(Capability::kAs4)) out.as4 = true;
+    if (code == static_cast<std::uint8_t>(Capability::kAddPath))
+      while (value.u16(f.afi) && value.u8(f.safi) && value.u8(more))
+        if (more != 0) out.ids.insert(f);
+    if (code == static_cast<std::uint8_t>(Capability::kMultipleLabels))
+      while (value.u16(f.afi) && value.u8(f.safi) && value.u8(more))
+        if (more > 1) out.many_labels.insert(f);
+  }
+}
+
 }  // namespace
 
 bool parse_peer_header(ByteReader& r, PeerHeader& out) {
@@ -37,19 +108,35 @@ Fault parse_initiation(ByteReader r, Initiation& out) {
   while (!r.empty()) {
     Tlv t;
     if (!next_tlv(r, t)) return Fault::kInitiation;
-    if (t.type == 0) out.text = as_text(t.value.rest());
-    if (t.type == 1) out.sys_descr = as_text(t.value.rest());
-    if (t.type == 2) out.sys_name = as_text(t.value.rest());
+    switch (static_cast<InfoType>(t.type)) {
+      case InfoType::kString:
+        out.text = as_text(t.value.rest());
+        break;
+      case InfoType::kSysDescr:
+        out.sys_descr = as_text(t.value.rest());
+        break;
+      case InfoType::kSysName:
+        out.sys_name = as_text(t.value.rest());
+        break;
+      default:
+        ++out.unknown;
+    }
   }
   return Fault::kNone;
 }
 
 Fault parse_termination(ByteReader r, Termination& out) {
+  constexpr std::uint16_t kString = 0, kReason = 1;
   while (!r.empty()) {
     Tlv t;
     if (!next_tlv(r, t)) return Fault::kTermination;
-    if (t.type == 0) out.text = as_text(t.value.rest());
-    if (t.type == 1 && !t.value.u16(out.reason)) return Fault::kTermination;
+    if (t.type == kString) {
+      out.text = as_text(t.value.rest());
+    } else if (t.type != kReason) {
+      ++out.unknown;
+    } else if (!t.value.u16(out.reason)) {
+      return Fault::kTermination;
+    }
   }
   return Fault::kNone;
 }
@@ -61,51 +148,124 @@ Fault parse_peer_up(ByteReader r, PeerUp& out) {
     out.sent_open = {};
     return Fault::kPeerUpOpen;
   }
-  while (!r.empty()) {  // RFC 9736 TLVs
+  while (!r.empty()) {
     Tlv t;
     if (!next_tlv(r, t)) return Fault::kPeerUpTlv;
-    if (t.type == 0) out.info = as_text(t.value.rest());
-    if (t.type == 3) out.table_name = as_text(t.value.rest());
+    switch (static_cast<InfoType>(t.type)) {
+      case InfoType::kString:
+        out.info = as_text(t.value.rest());
+        break;
+      case InfoType::kTableName:
+        out.table_name = as_text(t.value.rest());
+        break;
+      case InfoType::kAdminLabel:
+        out.admin_label = as_text(t.value.rest());
+        break;
+      default:
+        ++out.unknown;
+    }
   }
   return Fault::kNone;
 }
 
 Fault parse_peer_down(ByteReader r, PeerDown& out) {
   if (!r.u8(out.reason)) return Fault::kPeerDown;
-  if (out.reason == 2) return r.u16(out.fsm_event) ? Fault::kNone : Fault::kPeerDownData;
-  if (out.reason != 1 && out.reason != 3) return Fault::kNone;
-  ByteReader message;
-  Bytes pdu;
-  if (!bgp_message(r, pdu)) return Fault::kPeerDownData;
-  message = ByteReader(pdu);
-  std::uint8_t type = 0;
-  constexpr std::uint8_t kNotification = 3;
-  if (!message.skip(18) || !message.u8(type) || type != kNotification || !message.u8(out.error_code) ||
-      !message.u8(out.error_subcode))
-    return Fault::kPeerDownData;
-  out.error_data = message.rest();
+  if (out.is(DownReason::kLocalEvent)) {
+    if (!r.u16(out.fsm_event)) return Fault::kPeerDownData;
+  } else if (out.is(DownReason::kLocalNotification) || out.is(DownReason::kRemoteNotification)) {
+    if (!parse_notification(r, out)) return Fault::kPeerDownData;
+  } else if (!out.is(DownReason::kRemoteNoData) && !out.is(DownReason::kDeconfigured) &&
+             !out.is(DownReason::kLocalTlvs)) {
+    return Fault::kNone;  // data of a reason that nobody has defined
+  }
+  while (!r.empty()) {  // RFC 9069 5.3; version 4 behind the data of any reason
+    Tlv t;
+    if (!next_tlv(r, t)) return Fault::kPeerDownData;
+    switch (static_cast<InfoType>(t.type)) {
+      case InfoType::kString:
+        out.info = as_text(t.value.rest());
+        break;
+      case InfoType::kTableName:
+        out.table_name = as_text(t.value.rest());
+        break;
+      default:
+        ++out.unknown;
+    }
+  }
   return Fault::kNone;
 }
 
 Fault parse_statistics(ByteReader r, Statistics& out) {
+  out.all.clear();
   std::uint32_t count = 0;
   if (!r.u32(count)) return Fault::kStatistics;
   // The announced count is data of the router; the TLVs themselves say how many there are.
   while (!r.empty()) {
     Tlv t;
     if (!next_tlv(r, t)) return Fault::kStatistics;
+    Statistic& s = out.all.emplace_back();
+    s.type = t.type;
+    s.raw = t.value.rest();
     std::uint32_t v32 = 0;
-    std::uint64_t v64 = 0;
-    const std::size_t n = t.value.remaining();
-    const bool read = (n == 4 && t.value.u32(v32)) || (n == 8 && t.value.u64(v64)) ||
-                      // Gauges per AFI and SAFI (types 9, 10, 16, 17): several in one message add up.
-                      (n == 11 && t.value.skip(3) && t.value.u64(v64));
-    if (!read || t.type >= kStatTypes) {
-      ++out.unknown;
-      continue;
+    if (s.raw.size() == 4) {
+      s.has_value = t.value.u32(v32);
+      s.value = v32;
+    } else if (s.raw.size() == 8) {
+      s.has_value = t.value.u64(s.value);
+    } else if (s.raw.size() == 11) {
+      s.has_value = t.value.u16(s.family.afi) && t.value.u8(s.family.safi) && t.value.u64(s.value);
+      s.has_family = s.has_value;
     }
-    out.value[t.type] += n == 4 ? v32 : v64;
-    out.known |= std::uint32_t{1} << t.type;
+  }
+  return Fault::kNone;
+}
+
+Fault parse_mirroring(ByteReader r, Mirroring& out) {
+  constexpr std::uint16_t kMessage = 0, kInformation = 1, kErrored = 0, kLost = 1;
+  while (!r.empty()) {
+    Tlv t;
+    if (!next_tlv(r, t)) return Fault::kMirroring;
+    std::uint16_t code = 0;
+    if (t.type == kMessage) {
+      ++out.messages;
+    } else if (t.type != kInformation) {
+      ++out.unknown;
+    } else if (!t.value.u16(code)) {
+      return Fault::kMirroring;
+    } else {
+      ++(code == kErrored ? out.errored : code == kLost ? out.lost : out.unknown);
+    }
+  }
+  return Fault::kNone;
+}
+
+Fault parse_monitoring_tlvs(ByteReader r, MonitoringTlvs& out) {
+  ByteReader look = r;
+  std::uint16_t message_type = 0;
+  while (!look.empty()) {
+    IndexedTlv t;
+    if (!next_indexed_tlv(look, t)) return Fault::kMonitoringTlv;
+    if (!is_bgp_message(t.value) || !out.update.empty()) continue;
+    out.update = t.value.rest();
+    message_type = t.type;
+  }
+  if (out.update.empty()) return Fault::kMonitoringTlv;
+  const TlvTypes* types = tlv_types(message_type);
+  for (IndexedTlv t; next_indexed_tlv(r, t);) {
+    if (t.type == message_type) continue;
+    if (types == nullptr || (t.type & kEnterpriseBit) != 0) {
+      ++out.unknown;
+    } else if (t.type == types->stateless) {
+      take_capabilities(t.value, out);
+    } else if (t.type == types->table_name) {
+      out.table_name = as_text(t.value.rest());
+    } else if (t.type == types->group) {
+      ++out.groups;
+    } else if (t.type == types->path_mark && (t.value.remaining() == 4 || t.value.remaining() == 6)) {
+      ++out.path_marks;
+    } else {
+      ++out.unknown;
+    }
   }
   return Fault::kNone;
 }

@@ -25,7 +25,12 @@ struct Counters {
   std::uint64_t peers_first = 0;                      // openers written for peers without a Peer Up
   std::uint64_t as_width_fallbacks = 0;               // AS_PATH in another width than OPENs and flags say
   std::uint64_t path_id_fallbacks = 0;                // NLRI with or without path identifiers, against the OPENs
-  std::uint64_t unknown_statistics = 0;               // statistics TLVs of types without a name here
+  std::uint64_t unknown_statistics = 0;               // statistics of types that nobody has defined
+  std::uint64_t unknown_tlvs = 0;                     // of other messages than statistics: skipped
+  std::uint64_t mirrored = 0;                         // BGP messages in Route Mirroring
+  std::uint64_t mirrored_errored = 0;                 // ... that the router took for malformed
+  std::uint64_t mirrored_lost = 0;                    // marks that the router has lost messages of Route Mirroring
+  std::uint64_t path_marks = 0;                       // path status TLVs of BMP version 4: not published
   std::map<Family, std::uint64_t> other_families;     // messages with families that are not decoded
   std::uint64_t other_families_more = 0;              // ... beyond the families that are listed
   std::array<std::uint64_t, 256> other_attributes{};  // messages with attributes that are not decoded, by type

@@ -24,6 +24,10 @@ const char* fault_name(Fault f) {
       return "peer_down_data";
     case Fault::kStatistics:
       return "statistics";
+    case Fault::kMirroring:
+      return "mirroring";
+    case Fault::kMonitoringTlv:
+      return "monitoring_tlv";
     case Fault::kTooManyPeers:
       return "too_many_peers";
     case Fault::kNoInitiation:

@@ -10,17 +10,19 @@ namespace bmpha::recv {
 enum class Fault : std::uint8_t {
   kNone,
   // BMP message bodies: the message is dropped, unless noted.
-  kPeerHeader,    // per-peer header cut short
-  kInitiation,    // TLV overruns the message; what stood before it is used
-  kTermination,   // likewise
-  kPeerUp,        // cut short before its OPEN messages
-  kPeerUpOpen,    // an OPEN is malformed: the Peer Up counts, its capabilities are unknown
-  kPeerUpTlv,     // information TLV overruns the message; what stood before it is used
-  kPeerDown,      // no reason code
-  kPeerDownData,  // data does not fit the reason: the Peer Down counts
-  kStatistics,    // TLV overruns the message
-  kTooManyPeers,  // limit of peers in one session
-  kNoInitiation,  // message before the Initiation while the router's identity depends on it
+  kPeerHeader,     // per-peer header cut short
+  kInitiation,     // TLV overruns the message; what stood before it is used
+  kTermination,    // likewise
+  kPeerUp,         // cut short before its OPEN messages
+  kPeerUpOpen,     // an OPEN is malformed: the Peer Up counts, its capabilities are unknown
+  kPeerUpTlv,      // information TLV overruns the message; what stood before it is used
+  kPeerDown,       // no reason code
+  kPeerDownData,   // data does not fit the reason: the Peer Down counts
+  kStatistics,     // TLV overruns the message
+  kMirroring,      // TLV overruns the message; it is passed on as it is all the same
+  kMonitoringTlv,  // version 4: TLV overruns the message, or no BGP message in it
+  kTooManyPeers,   // limit of peers in one session
+  kNoInitiation,   // message before the Initiation while the router's identity depends on it
   // BGP UPDATE: the message is dropped.
   kBgpHeader,     // marker, length or type of the BGP message
   kNotUpdate,     // BGP message that is no UPDATE inside Route Monitoring

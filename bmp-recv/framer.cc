@@ -9,13 +9,13 @@ FrameState next_frame(Bytes data, BmpFrame& out) {
   std::uint8_t version = 0, type = 0;
   std::uint32_t length = 0;
   if (!r.u8(version)) return FrameState::kNeedMore;
-  if (version != kBmpVersion) return FrameState::kBadVersion;
+  if (version != kBmpVersion && version != kBmpVersionTlv) return FrameState::kBadVersion;
   if (!r.u32(length)) return FrameState::kNeedMore;
   if (length < kBmpHeaderSize) return FrameState::kTooShort;
   if (length > kMaxBmpMessage) return FrameState::kTooLong;
   Bytes body;
   if (!r.u8(type) || !r.bytes(length - kBmpHeaderSize, body)) return FrameState::kNeedMore;
-  out = BmpFrame{type, body, length};
+  out = BmpFrame{version, type, body, length, data.first(length)};
   return FrameState::kFrame;
 }
 
@@ -26,7 +26,7 @@ const char* frame_error(FrameState state) {
     case FrameState::kNeedMore:
       return "connection ended inside a message";
     case FrameState::kBadVersion:
-      return "BMP version is not 3";
+      return "BMP version is neither 3 nor 4";
     case FrameState::kTooShort:
       return "BMP message length is below 6";
     case FrameState::kTooLong:

@@ -1,7 +1,7 @@
 // Bytes in, complete BMP messages out (RFC 7854 4.1). Knows the common header only.
 //
-// The caller owns the bytes. A header that no BMP version 3 message can have is an error that ends the session: from
-// there on nothing in the stream can be trusted.
+// The caller owns the bytes. A header that no message of BMP version 3 or 4 can have is an error that ends the session:
+// from there on nothing in the stream can be trusted.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,7 @@
 namespace bmpha::recv {
 
 inline constexpr std::uint8_t kBmpVersion = 3;
+inline constexpr std::uint8_t kBmpVersionTlv = 4;  // draft-ietf-grow-bmp-tlv: Route Monitoring in TLVs
 inline constexpr std::size_t kBmpHeaderSize = 6;
 // The largest message that is of use: a Peer Up with two OPENs of the extended size (RFC 8654) and information TLVs.
 inline constexpr std::uint32_t kMaxBmpMessage = 256 * 1024;
@@ -29,9 +30,11 @@ enum class BmpType : std::uint8_t {
 inline constexpr std::size_t kBmpTypes = 7;
 
 struct BmpFrame {
+  std::uint8_t version = kBmpVersion;
   std::uint8_t type = 0;
   Bytes body;            // behind the common header
   std::size_t size = 0;  // header included
+  Bytes whole;           // header included
 };
 
 enum class FrameState : std::uint8_t { kFrame, kNeedMore, kBadVersion, kTooShort, kTooLong };

@@ -93,6 +93,10 @@ constexpr Name kStatColumns[] = {"action",
                                  "invalid_as_confed_loop",
                                  "num_routes_adj_rib_in",
                                  "num_routes_local_rib"};
+constexpr Name kPeerOptional[] = {"admin_label"};
+constexpr Name kStatExtColumns[] = {"action",  "sequence", "router_hash", "router_ip", "peer_hash",
+                                    "peer_ip", "peer_asn", "timestamp",   "type",      "name",
+                                    "afi",     "safi",     "value",       "raw"};
 constexpr Name kEorColumns[] = {"action",   "sequence",  "peer_hash", "router_hash", "router_ip", "peer_ip",
                                 "peer_asn", "timestamp", "afi",       "safi",        BMPHA_VIEW};
 
@@ -129,13 +133,13 @@ std::vector<Name> ls_names(std::span<const Name> head, LsType type, std::span<co
 }
 
 ObjectInfo route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
-  return {name, RecordKind::kRoutes, topic, columns, layout, false};
+  return {name, RecordKind::kRoutes, topic, columns, {}, layout, false};
 }
 ObjectInfo ls_route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
   return {name, RecordKind::kRoutes, topic, columns, layout, true};
 }
 ObjectInfo other(Name name, RecordKind kind, TopicSelector topic, std::span<const Name> columns) {
-  return {name, kind, topic, columns, {}, false};
+  return {name, kind, topic, columns, {}, {}, false};
 }
 
 using Table = std::array<ObjectInfo, kObjects>;
@@ -165,6 +169,8 @@ Table make_table() {
   at(Object::kCollector) = other("collector", RecordKind::kCollector, kCollector, kCollectorColumns);
   at(Object::kRouter) = other("router", RecordKind::kRouter, kRouter, kRouterColumns);
   at(Object::kPeer) = other("peer", RecordKind::kPeer, kPeer, kPeerColumns);
+  at(Object::kPeer).optional = kPeerOptional;
+  at(Object::kBmpStatExt) = other("bmp_stat_ext", RecordKind::kStat, kOther, kStatExtColumns);
   at(Object::kBmpStat) = other("bmp_stat", RecordKind::kStat, kBmpStat, kStatColumns);
   at(Object::kEor) = other("eor", RecordKind::kEor, kOther, kEorColumns);
   return t;

@@ -33,6 +33,7 @@ enum class Object : std::uint8_t {
   kRouter,
   kPeer,
   kBmpStat,
+  kBmpStatExt,
   kEor,
   kCount,
 };
@@ -56,6 +57,9 @@ struct ObjectInfo {
   RecordKind kind{};
   TopicSelector topic{};
   std::span<const std::string_view> columns;  // in snake_case
+  // Columns that stand behind those in rows that have something to say in them: all or none. Of routes and
+  // base_attribute: extra_attribute_columns().
+  std::span<const std::string_view> optional;
   // Of routes only. An object without a layout has no rows yet.
   std::span<const RowPart> layout;
   bool attributes_first = false;  // the base attribute hash is column 4, in front of the router's hash (BGP-LS)

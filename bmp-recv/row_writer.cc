@@ -1,6 +1,7 @@
 #include "bmp-recv/row_writer.h"
 
 #include "bmp-recv/attribute_text.h"
+#include "bmp-recv/statistics.h"
 
 namespace bmpha::recv {
 namespace {
@@ -82,15 +83,24 @@ void end_peer(Row& r, const PeerHeader& h, std::string_view table_name) {
 }
 
 void append_down_text(TextBuffer& out, const PeerDown& down) {
-  if (down.reason == 1 || down.reason == 3) {
+  if (down.is(DownReason::kLocalNotification) || down.is(DownReason::kRemoteNotification)) {
     append_notification(out, down.error_code, down.error_subcode, down.error_data);
-  } else if (down.reason == 2) {
+  } else if (down.is(DownReason::kLocalEvent)) {
     out.append("local system closed, FSM event ");
     out.number(down.fsm_event);
   }
+  if (!down.info.empty()) append_clean(out, down.info, 128);
+}
+
+// Columns 2 to 8 of both objects of statistics.
+void begin_stat(Row& r, const PeerRow& row) {
+  r.number(row.seq).plain(row.router.hash).plain(row.router.ip).plain(row.peer_hash).plain(peer_ip_text(row.header));
+  r.number(row.header.asn).stamp(row.stamp);
 }
 
 }  // namespace
+
+bool fits_bmp_stat(const Statistic& s) { return s.type < kBmpStatTypes && s.has_value && !s.has_family; }
 
 Stamp stamp_of(std::int64_t wall_us) { return {wall_us / 1000000, static_cast<std::uint32_t>(wall_us % 1000000)}; }
 Stamp stamp_of(const PeerHeader& h, std::int64_t receipt_us) {
@@ -135,6 +145,7 @@ void append_peer_up(Rows& rows, const PeerRow& row, const PeerUp& up, const Open
   }
   r.empty(4);
   end_peer(r, row.header, up.table_name);
+  if (!up.admin_label.empty()) r.cleaned(up.admin_label, kTextLimit);
 }
 
 void append_peer_down(Rows& rows, const PeerRow& row, const PeerDown& down) {
@@ -142,15 +153,39 @@ void append_peer_down(Rows& rows, const PeerRow& row, const PeerDown& down) {
   begin_peer(r, row);
   r.empty(10).number(down.reason).number(down.error_code).number(down.error_subcode);
   append_down_text(r.open(), down);
-  end_peer(r, row.header, {});
+  end_peer(r, row.header, down.table_name);
 }
 
 void append_stat(Rows& rows, const PeerRow& row, const Statistics& statistics) {
-  constexpr std::size_t kColumns = 9;  // BMP statistics types 0 to 8; the object has no more columns (contract P13)
+  std::array<std::uint64_t, kBmpStatTypes> value{};  // the object has no more columns (contract P13)
+  for (const Statistic& s : statistics.all)
+    if (fits_bmp_stat(s)) value[s.type] += s.value;
   Row r(rows, "add");
-  r.number(row.seq).plain(row.router.hash).plain(row.router.ip).plain(row.peer_hash).plain(peer_ip_text(row.header));
-  r.number(row.header.asn).stamp(row.stamp);
-  for (std::size_t n = 0; n < kColumns; ++n) r.number(statistics.value[n]);
+  begin_stat(r, row);
+  for (const std::uint64_t v : value) r.number(v);
+}
+
+void append_stat_ext(Rows& rows, const PeerRow& row, const Statistic& s) {
+  Row r(rows, "add");
+  begin_stat(r, row);
+  const std::string_view name = statistic_name(s.type);
+  r.number(s.type).plain(name);
+  if (s.has_family) {
+    r.number(s.family.afi).number(s.family.safi);
+  } else {
+    r.empty(2);
+  }
+  if (s.has_value) {
+    r.number(s.value);
+  } else {
+    r.empty(1);
+  }
+  if (name.empty() || !s.has_value) {
+    TextBuffer& out = r.open();
+    out.commit(put_hex(out.room(2 * s.raw.size()), s.raw));
+  } else {
+    r.empty(1);
+  }
 }
 
 void append_eor(Rows& rows, const PeerRow& row, const Family& family) {

@@ -36,7 +36,12 @@ void append_peer_first(Rows& rows, const PeerRow& row);
 // Null OPENs: malformed, their columns stay empty.
 void append_peer_up(Rows& rows, const PeerRow& row, const PeerUp& up, const Open* sent, const Open* received);
 void append_peer_down(Rows& rows, const PeerRow& row, const PeerDown& down);
+// bmp_stat has a column for it.
+bool fits_bmp_stat(const Statistic& statistic);
+// The row of bmp_stat: types 0 to 8, zero for those that are absent.
 void append_stat(Rows& rows, const PeerRow& row, const Statistics& statistics);
+// A row of bmp_stat_ext: one statistic that bmp_stat has no column for.
+void append_stat_ext(Rows& rows, const PeerRow& row, const Statistic& statistic);
 void append_eor(Rows& rows, const PeerRow& row, const Family& family);
 void append_router_init(Rows& rows, std::uint64_t seq, const RouterText& router, const Initiation& init, Stamp stamp);
 

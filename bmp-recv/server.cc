@@ -357,7 +357,8 @@ void Server::drop(Connection& c, const std::string& reason, bool expected) {
   log_event(expected ? LogLevel::kInfo : LogLevel::kWarn, was_up ? "session down" : "connection closed",
             kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("session", c.session.number),
             kv("bytes", c.offset + c.rest.size()), kv("messages", was_up ? c.decoder->messages() : 0),
-            kv("reason", reason), kv("terminated", was_up && c.decoder->terminated()));
+            kv("reason", reason), kv("terminated", was_up && c.decoder->terminated()),
+            kv("termination", was_up ? c.decoder->termination() : std::string()));
   end(c);
 }
 

@@ -1,9 +1,21 @@
 #include "bmp-recv/session_decoder.h"
 
 #include "bmp-recv/bmp_parser.h"
+#include "bmp-recv/statistics.h"
 #include "common/rules.h"
 
 namespace bmpha::recv {
+namespace {
+
+PathIds yes_or_no(bool v) { return v ? PathIds::kYes : PathIds::kNo; }
+
+const char* termination_reason(std::uint16_t reason) {  // RFC 7854 4.5
+  static constexpr const char* kNames[] = {"administratively closed", "unspecified", "out of resources",
+                                           "redundant connection", "permanently administratively closed"};
+  return reason < std::size(kNames) ? kNames[reason] : "unknown";
+}
+
+}  // namespace
 
 struct SessionDecoder::Peer {
   PeerKey key;
@@ -161,26 +173,48 @@ void SessionDecoder::on_frame(const BmpFrame& frame, std::uint64_t stream_offset
     case BmpType::kInitiation:
       on_initiation(body);
       break;
-    case BmpType::kTermination: {
-      Termination t;
-      if (const Fault f = parse_termination(body, t); f != Fault::kNone) count_fault(f);
-      terminated_ = true;
+    case BmpType::kTermination:
+      on_termination(body);
       break;
-    }
     case BmpType::kRouteMirroring:
-      break;  // counted
+      on_mirroring(frame);
+      break;
     case BmpType::kRouteMonitoring:
     case BmpType::kStatistics:
     case BmpType::kPeerDown:
     case BmpType::kPeerUp:
-      on_peer_message(type, body);
+      on_peer_message(type, frame.version, body);
       break;
   }
+}
+
+void SessionDecoder::on_termination(ByteReader body) {
+  Termination t;
+  if (const Fault f = parse_termination(body, t); f != Fault::kNone) count_fault(f);
+  shared_.counters.unknown_tlvs += t.unknown;
+  terminated_ = true;
+  termination_ = std::to_string(t.reason) + " (" + termination_reason(t.reason) + ")";
+  if (!t.text.empty()) termination_ += ": " + clean(t.text, 200);
+}
+
+// Its BGP messages are what a peer sent, not what the router holds: they are never routes here.
+void SessionDecoder::on_mirroring(const BmpFrame& frame) {
+  ByteReader body(frame.body, kBmpHeaderSize);
+  PeerHeader h;
+  Mirroring m;
+  if (!parse_peer_header(body, h)) return count_fault(Fault::kPeerHeader);
+  if (const Fault f = parse_mirroring(body, m); f != Fault::kNone) count_fault(f);
+  shared_.counters.mirrored += m.messages;
+  shared_.counters.mirrored_errored += m.errored;
+  shared_.counters.mirrored_lost += m.lost;
+  shared_.counters.unknown_tlvs += m.unknown;
+  if (settings_.raw != nullptr) settings_.raw->on_mirroring(frame);
 }
 
 void SessionDecoder::on_initiation(ByteReader body) {
   Initiation init;
   if (const Fault f = parse_initiation(body, init); f != Fault::kNone) count_fault(f);
+  shared_.counters.unknown_tlvs += init.unknown;
   shared_.rows.clear();
   append_router_init(shared_.rows, router_seq_++, router_, init, stamp_of(builder_.times().wall_us));
   emit_row(RecordKind::kRouter, TopicSelector::kRouter, "router", settings_.identity.router, false);
@@ -211,14 +245,14 @@ PeerRow SessionDecoder::peer_row(const PeerHeader& h, const Peer& peer, std::uin
   return {seq++, h, peer.hash_text, router_, stamp_of(h, builder_.times().wall_us)};
 }
 
-void SessionDecoder::on_peer_message(BmpType type, ByteReader body) {
+void SessionDecoder::on_peer_message(BmpType type, std::uint8_t version, ByteReader body) {
   PeerHeader h;
   if (!parse_peer_header(body, h)) return count_fault(Fault::kPeerHeader);
   Peer* peer = find_peer(h);
   if (peer == nullptr) return count_fault(Fault::kTooManyPeers);
   switch (type) {
     case BmpType::kRouteMonitoring:
-      return on_route_monitoring(h, *peer, body);
+      return version == kBmpVersionTlv ? on_monitoring_tlvs(h, *peer, body) : on_route_monitoring(h, *peer, body);
     case BmpType::kPeerUp:
       return on_peer_up(h, *peer, body);
     case BmpType::kPeerDown:
@@ -239,6 +273,7 @@ void SessionDecoder::on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body
   const Fault fault = parse_peer_up(body, up);
   if (fault != Fault::kNone) count_fault(fault);
   if (fault == Fault::kPeerUp) return;
+  shared_.counters.unknown_tlvs += up.unknown;
   Open& sent = shared_.sent;
   Open& received = shared_.received;
   sent = {};
@@ -268,6 +303,7 @@ void SessionDecoder::on_peer_down(const PeerHeader& h, Peer& peer, ByteReader bo
   const Fault fault = parse_peer_down(body, down);
   if (fault != Fault::kNone) count_fault(fault);
   if (fault == Fault::kPeerDown) return;
+  shared_.counters.unknown_tlvs += down.unknown;
   flush(peer);
   set_up(peer, PeerState::kDown);
   peer.context = {};
@@ -278,12 +314,29 @@ void SessionDecoder::on_peer_down(const PeerHeader& h, Peer& peer, ByteReader bo
 }
 
 void SessionDecoder::on_statistics(const PeerHeader& h, Peer& peer, ByteReader body) {
-  Statistics statistics;
+  Statistics& statistics = shared_.statistics;
   if (const Fault f = parse_statistics(body, statistics); f != Fault::kNone) return count_fault(f);
-  shared_.counters.unknown_statistics += statistics.unknown;
-  shared_.rows.clear();
-  append_stat(shared_.rows, peer_row(h, peer, stat_seq_), statistics);
+  Rows& rows = shared_.rows;
+  rows.clear();
+  append_stat(rows, peer_row(h, peer, stat_seq_), statistics);
   emit_row(RecordKind::kStat, TopicSelector::kBmpStat, "bmp_stat", peer.hash, false);
+  rows.clear();
+  const auto emit = [&] {
+    if (rows.count != 0) emit_row(RecordKind::kStat, TopicSelector::kOther, "bmp_stat_ext", peer.hash, false);
+    rows.clear();
+  };
+  for (const Statistic& s : statistics.all) {
+    if (statistic_name(s.type).empty()) ++shared_.counters.unknown_statistics;
+    if (fits_bmp_stat(s)) continue;
+    append_stat_ext(rows, peer_row(h, peer, stat_ext_seq_), s);
+    if (rows.text.size() > kFlushBytes) emit();
+  }
+  emit();
+}
+
+// The families with path identifiers, in the direction that this message is of.
+const FamilySet& SessionDecoder::path_ids(const PeerHeader& h, const PeerContext& p) {
+  return h.is_adj_in() || h.is_loc_rib() ? p.ids_in : p.ids_out;
 }
 
 UpdateContext SessionDecoder::update_context(const PeerHeader& h, const Peer& peer) const {
@@ -292,11 +345,14 @@ UpdateContext SessionDecoder::update_context(const PeerHeader& h, const Peer& pe
   // Without the flag, a peer that cannot do 4-byte numbers may still be passed on in its own form.
   c.expect_as4 = (h.flags & kPeerFlagAs2) == 0 && p.as4;
   if (h.is_loc_rib()) c.expect_as4 = p.as4;  // the flag does not exist there
-  if (!p.known) return c;
-  const bool in = h.is_adj_in() || h.is_loc_rib();
-  const FamilySet& ids = in ? p.ids_in : p.ids_out;
-  c.ids_v4 = ids.contains(kIpv4Unicast) ? PathIds::kYes : PathIds::kNo;
-  c.ids_v6 = ids.contains(kIpv6Unicast) ? PathIds::kYes : PathIds::kNo;
+  if (tlvs_ != nullptr && tlvs_->as4) c.expect_as4 = true;
+  if (p.known) {
+    const FamilySet& ids = path_ids(h, p);
+    c.ids_v4 = yes_or_no(ids.contains(kIpv4Unicast));
+    c.ids_v6 = yes_or_no(ids.contains(kIpv6Unicast));
+  }
+  if (tlvs_ != nullptr && tlvs_->ids.contains(kIpv4Unicast)) c.ids_v4 = PathIds::kYes;
+  if (tlvs_ != nullptr && tlvs_->ids.contains(kIpv6Unicast)) c.ids_v6 = PathIds::kYes;
   return c;
 }
 
@@ -304,10 +360,12 @@ NlriContext SessionDecoder::nlri_context(const PeerHeader& h, const Peer& peer, 
   NlriContext c;
   c.family = family;
   const PeerContext& p = peer.context;
-  if (!p.known) return c;
-  const bool in = h.is_adj_in() || h.is_loc_rib();
-  c.ids = (in ? p.ids_in : p.ids_out).contains(family) ? PathIds::kYes : PathIds::kNo;
-  c.many_labels = p.many_labels.contains(family) ? PathIds::kYes : PathIds::kNo;
+  if (p.known) {
+    c.ids = yes_or_no(path_ids(h, p).contains(family));
+    c.many_labels = yes_or_no(p.many_labels.contains(family));
+  }
+  if (tlvs_ != nullptr && tlvs_->ids.contains(family)) c.ids = PathIds::kYes;
+  if (tlvs_ != nullptr && tlvs_->many_labels.contains(family)) c.many_labels = PathIds::kYes;
   return c;
 }
 
@@ -343,8 +401,22 @@ void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
 }
 
 void SessionDecoder::on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body) {
+  take_update(h, peer, body.rest());
+}
+
+void SessionDecoder::on_monitoring_tlvs(const PeerHeader& h, Peer& peer, ByteReader body) {
+  MonitoringTlvs tlvs;
+  if (const Fault f = parse_monitoring_tlvs(body, tlvs); f != Fault::kNone) return count_fault(f);
+  shared_.counters.unknown_tlvs += tlvs.unknown;
+  shared_.counters.path_marks += tlvs.path_marks;
+  tlvs_ = &tlvs;
+  take_update(h, peer, tlvs.update);
+  tlvs_ = nullptr;
+}
+
+void SessionDecoder::take_update(const PeerHeader& h, Peer& peer, Bytes message) {
   Update& u = shared_.update;
-  if (const Fault f = parse_update(body.rest(), update_context(h, peer), u); f != Fault::kNone) return count_fault(f);
+  if (const Fault f = parse_update(message, update_context(h, peer), u); f != Fault::kNone) return count_fault(f);
   if (peer.state == PeerState::kNew && rule_on("G1-first")) open_first(h, peer);
   note_update(h, peer);
   if (u.end_of_rib.has_value()) return write_end_of_rib(h, peer);

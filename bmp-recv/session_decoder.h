@@ -27,8 +27,17 @@ struct DecoderShared {
   RouteScratch routes;
   Update update;
   Open sent, received;
+  Statistics statistics;
   Rows rows;  // for records of one row
   Counters counters;
+};
+
+// Gets messages that are passed on as they are.
+class RawSink {
+ public:
+  virtual ~RawSink() = default;
+  // A whole Route Mirroring message. Borrowed: valid during the call.
+  virtual void on_mirroring(const BmpFrame& frame) = 0;
 };
 
 class SessionDecoder {
@@ -38,6 +47,7 @@ class SessionDecoder {
     std::string router_ip;
     std::string name;  // for display
     DumpTracker::Settings dump;
+    RawSink* raw = nullptr;  // null: nobody wants them
   };
   // A fault worth a log line: the first of its kind in the session.
   struct FirstFault {
@@ -68,6 +78,8 @@ class SessionDecoder {
 
   bool synced() const { return dump_.ended(); }
   bool terminated() const { return terminated_; }
+  // Why the router ends the session: "2 (out of resources): text". Empty before its Termination.
+  const std::string& termination() const { return termination_; }
   const std::string& name() const { return settings_.name; }
   std::size_t peers_up() const { return peers_up_; }
   std::size_t peers_known() const { return peers_.size(); }
@@ -82,16 +94,21 @@ class SessionDecoder {
   class PeerRows;
 
   void on_initiation(ByteReader body);
-  void on_peer_message(BmpType type, ByteReader body);
+  void on_termination(ByteReader body);
+  void on_mirroring(const BmpFrame& frame);
+  void on_peer_message(BmpType type, std::uint8_t version, ByteReader body);
   void on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body);
   void on_peer_down(const PeerHeader& h, Peer& peer, ByteReader body);
   void on_statistics(const PeerHeader& h, Peer& peer, ByteReader body);
   void on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body);
+  void on_monitoring_tlvs(const PeerHeader& h, Peer& peer, ByteReader body);
+  void take_update(const PeerHeader& h, Peer& peer, Bytes message);
   void write_routes(const PeerHeader& h, Peer& peer);
   void write_family(const PeerHeader& h, Peer& peer, const FamilyRoutes& routes, bool withdrawn, Fault unreadable);
   void write_end_of_rib(const PeerHeader& h, Peer& peer);
   void note_update(const PeerHeader& h, Peer& peer);
   void open_first(const PeerHeader& h, Peer& peer);
+  static const FamilySet& path_ids(const PeerHeader& h, const PeerContext& context);
   UpdateContext update_context(const PeerHeader& h, const Peer& peer) const;
   RouteWriter::Context write_context(const PeerHeader& h, const Peer& peer) const;
   NlriContext nlri_context(const PeerHeader& h, const Peer& peer, const Family& family) const;
@@ -118,12 +135,14 @@ class SessionDecoder {
   Peer* recent_ = nullptr;      // the peer of the last message
   std::vector<Peer*> touched_;  // with rows pending in this pass
   std::size_t peers_up_ = 0;
-  std::uint64_t router_seq_ = 0, peer_seq_ = 0, stat_seq_ = 0, eor_seq_ = 0;
+  std::uint64_t router_seq_ = 0, peer_seq_ = 0, stat_seq_ = 0, stat_ext_seq_ = 0, eor_seq_ = 0;
   std::uint64_t messages_ = 0, faults_ = 0;
   std::uint64_t stream_offset_ = 0;
   std::array<bool, kFaultCount> fault_seen_{};
   std::vector<FirstFault> first_faults_;
   bool terminated_ = false;
+  std::string termination_;
+  const MonitoringTlvs* tlvs_ = nullptr;  // of the message at hand; null in version 3
 };
 
 }  // namespace bmpha::recv

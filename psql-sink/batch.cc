@@ -154,7 +154,10 @@ const char* BatchBuilder::row_of(const Context& c, const TextMessage& message, s
     case RecordKind::kPeer:
       return peer(c, row);
     case RecordKind::kStat:
-      return stat(c, row);
+      if (message.object == "bmp_stat") return stat(c, row);
+      ++batch_.counts.unsupported;
+      skipped_.insert(clean_text(message.object, 64));
+      return nullptr;
     case RecordKind::kEor:
       return eor(c, row);
     case RecordKind::kRouter:

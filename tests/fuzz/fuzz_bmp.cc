@@ -45,13 +45,14 @@ class Check : public RecordSink {
   void check_rows(std::string_view object, std::string_view data, std::size_t want) {
     const ObjectInfo* info = find_object(object);
     require(info != nullptr);
-    const std::size_t columns = info->columns.size(), extra = columns + extra_attribute_columns().size();
+    const std::size_t columns = info->columns.size(), extra = columns + extra_attribute_columns().size(),
+                      optional = columns + info->optional.size();
     std::size_t rows = 0, tabs = 0;
     for (const char c : data) {
       require(c != '\0' && c != '\r' && c != '\'');
       if (c == '\t') ++tabs;
       if (c != '\n') continue;
-      require(tabs + 1 == columns || tabs + 1 == extra);
+      require(tabs + 1 == columns || tabs + 1 == extra || tabs + 1 == optional);
       tabs = 0;
       ++rows;
     }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "bmp-recv/statistics.h"
 #include "tests/unit/bmp-recv/builders.h"
 
 using namespace bmpha;
@@ -55,6 +56,7 @@ TEST_CASE("Initiation keeps what it knows and bears with the rest") {
   CHECK(i.sys_name == "name");
   CHECK(i.sys_descr == "descr");
   CHECK(i.text == "two");
+  CHECK(i.unknown == 1);
   const std::string torn = tlv(2, "name") + hex("00 01 00 09 41");
   Initiation part;
   CHECK(parse_initiation(reader(torn), part) == Fault::kInitiation);
@@ -64,7 +66,8 @@ TEST_CASE("Initiation keeps what it knows and bears with the rest") {
 TEST_CASE("Peer Up is usable up to its OPENs, and its TLVs are optional") {
   const std::string head = std::string(12, '\0') + hex("c0 00 02 fe 00 b3 9c 40");
   const std::string sent = open(65000, {}), received = open(65001, {});
-  const std::string whole = head + sent + received + tlv(0, "info") + tlv(3, "vrf-a") + tlv(77, "new");
+  const std::string whole =
+      head + sent + received + tlv(0, "info") + tlv(3, "vrf-a") + tlv(4, "label") + tlv(77, "new");
   PeerUp up;
   CHECK(parse_peer_up(reader(whole), up) == Fault::kNone);
   CHECK(up.local_port == 179);
@@ -73,6 +76,8 @@ TEST_CASE("Peer Up is usable up to its OPENs, and its TLVs are optional") {
   CHECK(up.received_open.size() == received.size());
   CHECK(up.info == "info");
   CHECK(up.table_name == "vrf-a");
+  CHECK(up.admin_label == "label");
+  CHECK(up.unknown == 1);
   for (std::size_t n = 0; n < whole.size(); ++n) {
     const std::string cut = whole.substr(0, n);
     PeerUp p;
@@ -125,19 +130,101 @@ TEST_CASE("statistics of all types are read, unknown ones counted") {
                      tlv(9, hex("00 02 01") + std::string(4, '\0') + be32(4)) + tlv(65531, be32(1)) + tlv(1, "odd");
   Statistics s;
   CHECK(parse_statistics(reader(body), s) == Fault::kNone);
-  CHECK(s.value[0] == 5);
-  CHECK(s.value[7] == 9);
-  CHECK(s.value[9] == 7);
-  CHECK(s.unknown == 2);
-  CHECK(s.known == ((1U << 0) | (1U << 7) | (1U << 9)));
-  for (std::size_t n = 0; n < 4; ++n) {
-    Statistics t;
+  REQUIRE(s.all.size() == 6);
+  CHECK((s.all[0].type == 0 && s.all[0].has_value && s.all[0].value == 5));
+  CHECK((s.all[1].type == 7 && s.all[1].has_value && s.all[1].value == 9));
+  CHECK((s.all[3].has_family && s.all[3].family == Family{2, 1} && s.all[3].value == 4));
+  CHECK((s.all[4].type == 65531 && s.all[4].value == 1 && statistic_name(65531).empty()));
+  CHECK_FALSE(s.all[5].has_value);
+  CHECK(s.all[5].raw.size() == 3);
+  for (std::size_t n = 0; n < body.size(); ++n) {
     const std::string cut = body.substr(0, n);
-    CHECK(parse_statistics(reader(cut), t) == Fault::kStatistics);
+    const Fault f = parse_statistics(reader(cut), s);
+    std::size_t read = 4;  // whole TLVs
+    for (const Statistic& one : s.all) read += 4 + one.raw.size();
+    CHECK(f == (n >= 4 && read == n ? Fault::kNone : Fault::kStatistics));
   }
-  body.pop_back();
-  Statistics t;
-  CHECK(parse_statistics(reader(body), t) == Fault::kStatistics);
+}
+
+TEST_CASE("statistics have the names of their registry") {
+  CHECK(statistic_name(0) == "rejected_prefixes");
+  CHECK(statistic_name(10) == "loc_rib_routes_per_family");
+  CHECK(statistic_name(17) == "adj_rib_out_post_routes_per_family");
+  CHECK(statistic_name(24).empty());  // unassigned
+  CHECK(statistic_name(26) == "damped_routes_per_family");
+  CHECK(statistic_name(31) == "routes_until_license_threshold");
+  CHECK(statistic_name(35) == "adj_rib_in_post_rpki_invalid_per_family");
+  CHECK(statistic_name(43) == "adj_rib_out_post_rpki_not_found_per_family");
+  CHECK(statistic_name(44).empty());
+}
+
+TEST_CASE("Peer Down of a Loc-RIB says which table, and what stands behind a reason is read") {
+  PeerDown d;
+  const std::string body = hex("06") + tlv(3, "vrf-a") + tlv(0, "bye") + tlv(9, "?");
+  CHECK(parse_peer_down(reader(body), d) == Fault::kNone);
+  CHECK(d.is(DownReason::kLocalTlvs));
+  CHECK(d.table_name == "vrf-a");
+  CHECK(d.info == "bye");
+  CHECK(d.unknown == 1);
+  for (std::size_t n = 1; n < body.size(); ++n) {
+    const std::string cut = body.substr(0, n);
+    PeerDown p;
+    CHECK(parse_peer_down(reader(cut), p) == (n == 1 || n == 10 || n == 17 ? Fault::kNone : Fault::kPeerDownData));
+  }
+  PeerDown event;
+  const std::string with_tlv = hex("02 0011") + tlv(3, "vrf-b");
+  CHECK(parse_peer_down(reader(with_tlv), event) == Fault::kNone);
+  CHECK(event.table_name == "vrf-b");
+}
+
+TEST_CASE("Route Mirroring: messages and marks are counted") {
+  Mirroring m;
+  const std::string body = tlv(0, "PDU") + tlv(1, be16(0)) + tlv(1, be16(1)) + tlv(1, be16(7)) + tlv(5, "");
+  CHECK(parse_mirroring(reader(body), m) == Fault::kNone);
+  CHECK((m.messages == 1 && m.errored == 1 && m.lost == 1 && m.unknown == 2));
+  for (const std::size_t n : {1U, 3U, 6U, 12U}) {
+    const std::string cut = body.substr(0, n);
+    Mirroring p;
+    CHECK(parse_mirroring(reader(cut), p) == Fault::kMirroring);
+  }
+}
+
+TEST_CASE("Route Monitoring of version 4: every revision's code points, known by the BGP message") {
+  const auto indexed = [](std::size_t type, std::size_t index, const std::string& value) {
+    return be16(type) + be16(value.size()) + be16(index) + value;
+  };
+  const std::string pdu = update({}, {}, {});
+  const std::string ids = hex("45 04 0001 80 03") + hex("41 04 00000000") + hex("08 04 0001 80 02");
+  const struct {
+    std::size_t stateless, group, table, message;
+  } revisions[] = {{4, 2, 3, 1}, {1, 2, 3, 4}, {6, 4, 5, 7}};
+  for (const auto& v : revisions) {
+    const std::string body = indexed(v.stateless, 0, ids) + indexed(v.table, 0, "global") + indexed(v.message, 0, pdu) +
+                             indexed(v.group, 0x8001, be16(1)) + indexed(0x8009, 0, "enterprise") + indexed(99, 0, "");
+    MonitoringTlvs t;
+    CHECK(parse_monitoring_tlvs(reader(body), t) == Fault::kNone);
+    CHECK(t.update.size() == pdu.size());
+    CHECK(t.as4);
+    CHECK(t.ids.contains({1, 128}));
+    CHECK_FALSE(t.ids.contains(kIpv4Unicast));
+    CHECK(t.many_labels.contains({1, 128}));
+    CHECK(t.table_name == "global");
+    CHECK(t.groups == 1);
+    CHECK(t.unknown == 2);
+    const std::size_t with_message = 12 + ids.size() + 6 + 6 + pdu.size();
+    for (std::size_t n = 0; n < body.size(); ++n) {
+      const std::string cut = body.substr(0, n);
+      MonitoringTlvs p;
+      const Fault f = parse_monitoring_tlvs(reader(cut), p);
+      if (n < with_message) CHECK(f == Fault::kMonitoringTlv);
+    }
+  }
+  MonitoringTlvs marks;
+  const std::string marked =
+      indexed(5, 1, be32(2)) + indexed(4, 0, pdu) + indexed(5, 2, be32(4) + be16(1)) + indexed(5, 0, "x");
+  CHECK(parse_monitoring_tlvs(reader(marked), marks) == Fault::kNone);
+  CHECK(marks.path_marks == 2);
+  CHECK(marks.unknown == 1);
 }
 
 TEST_CASE("Termination tells its reason") {

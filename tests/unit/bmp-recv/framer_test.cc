@@ -27,11 +27,12 @@ TEST_CASE("headers that no message can have are errors as soon as they can be se
     const char* bytes;
     FrameState want;
   } cases[] = {
-      {"04", FrameState::kBadVersion},           {"16 03 01", FrameState::kBadVersion},
+      {"05", FrameState::kBadVersion},           {"16 03 01", FrameState::kBadVersion},
       {"03 00 00 00 05", FrameState::kTooShort}, {"03 00 00 00 00", FrameState::kTooShort},
       {"03 00 04 00 01", FrameState::kTooLong},  {"03 ff ff ff ff", FrameState::kTooLong},
       {"03 00 04 00 00", FrameState::kNeedMore},  // the largest
       {"03 00 00 00 06 04", FrameState::kFrame},  // the smallest
+      {"04 00 00 00 06 04", FrameState::kFrame},
   };
   for (const auto& c : cases) {
     CAPTURE(c.bytes);

@@ -410,6 +410,97 @@ TEST_CASE("statistics and router rows have their columns") {
   CHECK(row[15] == "9");
 }
 
+TEST_CASE("statistics without a column get a row each") {
+  Replay r;
+  const auto tlv = [](std::size_t type, const std::string& value) { return be16(type) + be16(value.size()) + value; };
+  REQUIRE(r.feed(bmp(1, peer_header(1) + be32(4) + tlv(0, be32(3)) + tlv(9, hex("0002 80") + be32(0) + be32(7)) +
+                            tlv(20, be32(0) + be32(8)) + tlv(65531, hex("0102 03")))));
+  const std::vector<Seen> records = r.keep.seen();
+  CHECK(kinds(records) == "session_begin stat/1 stat/3");
+  CHECK(records[1].object == "bmp_stat");
+  CHECK(records[2].object == "bmp_stat_ext");
+  const auto tail = [&](std::size_t n) {
+    const auto& row = records[2].rows[n];
+    return std::vector<std::string>(row.begin() + 8, row.end());
+  };
+  CHECK(tail(0) == std::vector<std::string>{"9", "adj_rib_in_routes_per_family", "2", "128", "7", ""});
+  CHECK(tail(1) == std::vector<std::string>{"20", "adj_rib_in_post_routes", "", "", "8", ""});
+  CHECK(tail(2) == std::vector<std::string>{"65531", "", "", "", "", "010203"});
+  CHECK(r.shared.counters.unknown_statistics == 1);
+}
+
+TEST_CASE("a report of very many statistics becomes several records") {
+  Replay r;
+  std::string body = peer_header(1) + be32(0);
+  for (unsigned n = 0; n < 20000; ++n) body += hex("00 14 00 08 00000000 00000001");
+  REQUIRE(r.feed(bmp(1, body)));
+  std::size_t rows = 0;
+  for (const Seen& s : r.keep.seen()) {
+    CHECK(s.data.size() < kMaxPayload / 2);
+    if (s.object == "bmp_stat_ext") rows += s.rows.size();
+  }
+  CHECK(rows == 20000);
+}
+
+TEST_CASE("names in Peer Up and Peer Down: table and admin label") {
+  Replay r;
+  const std::string tlvs = hex("0003 0005") + "vrf-a" + hex("0004 0002") + "it";
+  REQUIRE(r.feed(
+      bmp(3, peer_header(1) + std::string(12, '\0') + hex("c0 00 02 fe 00 b3 9c 40") + kSent + kReceived + tlvs) +
+      bmp(2, peer_header(1) + hex("06 0003 0005") + "vrf-a")));
+  const std::vector<Seen> records = r.keep.seen();
+  REQUIRE(records.size() == 3);
+  REQUIRE(records[1].rows[0].size() == 32);
+  CHECK(records[1].rows[0][30] == "vrf-a");
+  CHECK(records[1].rows[0][31] == "it");
+  REQUIRE(records[2].rows[0].size() == 31);
+  CHECK(records[2].rows[0][21] == "6");
+  CHECK(records[2].rows[0][30] == "vrf-a");
+}
+
+TEST_CASE("Route Monitoring of version 4 is read as its TLVs say, whatever the OPENs say") {
+  Replay r;
+  const auto indexed = [](std::size_t type, const std::string& value) {
+    return be16(type) + be16(value.size()) + be16(0) + value;
+  };
+  const std::string ids = hex("45 04 0001 01 03");
+  // Readable as two prefixes as well: an identifier that begins with 0x18.
+  const std::string nlri = hex("18 0a 01 02  08 0a");
+  std::string message = bmp(0, peer_header(1) + indexed(1, ids) + indexed(4, update({}, plain_attributes(), nlri)));
+  message[0] = '\x04';
+  std::string plain = bmp(0, peer_header(1) + indexed(4, update({}, plain_attributes(), hex("08 0b"))));
+  plain[0] = '\x04';
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, kReceived) + message + plain));
+  const auto& rows = r.keep.seen().back().rows;
+  REQUIRE(rows.size() == 3);
+  CHECK(rows.back()[10] == "11.0.0.0");
+  CHECK(rows.back()[27] == "0");
+}
+
+TEST_CASE("a Termination says why") {
+  Replay r;
+  REQUIRE(r.feed(bmp(5, hex("0001 0002 0002") + hex("0000 0003") + "bye")));
+  CHECK(r.decoder->terminated());
+  CHECK(r.decoder->termination() == "2 (out of resources): bye");
+}
+
+TEST_CASE("Route Mirroring goes to who wants it, as it came") {
+  struct Raw : RawSink {
+    void on_mirroring(const BmpFrame& frame) override {
+      got.emplace_back(reinterpret_cast<const char*>(frame.whole.data()), frame.whole.size());
+    }
+    std::vector<std::string> got;
+  } raw;
+  Replay r({}, &raw);
+  const std::string message = bmp(6, peer_header(1) + hex("0000 0003 010203 0001 0002 0001"));
+  REQUIRE(r.feed(message));
+  REQUIRE(raw.got.size() == 1);
+  CHECK(raw.got[0] == message);
+  CHECK(r.shared.counters.mirrored == 1);
+  CHECK(r.shared.counters.mirrored_lost == 1);
+  CHECK(r.keep.records.size() == 1);  // session_begin
+}
+
 TEST_CASE("zero time stamps are replaced by the time of receipt") {
   Replay r;
   std::string header = peer_header(1);
