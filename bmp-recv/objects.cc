@@ -136,7 +136,7 @@ ObjectInfo route(Name name, TopicSelector topic, std::span<const Name> columns, 
   return {name, RecordKind::kRoutes, topic, columns, {}, layout, false};
 }
 ObjectInfo ls_route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
-  return {name, RecordKind::kRoutes, topic, columns, layout, true};
+  return {name, RecordKind::kRoutes, topic, columns, {}, layout, true};
 }
 ObjectInfo other(Name name, RecordKind kind, TopicSelector topic, std::span<const Name> columns) {
   return {name, kind, topic, columns, {}, {}, false};
