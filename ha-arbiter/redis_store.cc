@@ -77,6 +77,7 @@ struct RedisStore::Impl {
   std::uint64_t number = 0;  // counts requests; answers to others are ignored
   bool busy = false;
   BootTime started, sent_at;
+  bool missed = false;  // the connection's last request went unanswered
   const char* script = nullptr;
   Arguments arguments;  // after EVALSHA and its hash
   bool by_hash = false;
@@ -126,16 +127,18 @@ void RedisStore::Impl::start(const char* what, Arguments args, Take on_take, Fai
 }
 
 void RedisStore::Impl::link_up() {
+  missed = false;
   if (busy) send();
 }
 
-// A silent server loses its connection. One that is still being connected to, or has only just been, keeps its chance:
-// the next request gives it the whole time.
+// A server that is silent twice loses its connection: after one lost packet TCP is sooner there again than a new
+// connection and its log-in. One that is still being connected to, or has only just been, keeps its chance: the next
+// request gives it the whole time.
 void RedisStore::Impl::late() {
   const std::string what = fmt::format("no answer within {} ms", settings.timeout.count());
   if (link.is_up()) {
     const bool silent = BootClock::now() - sent_at >= settings.timeout / 2;
-    return silent ? failed(what) : give_up(what);
+    return silent && std::exchange(missed, true) ? failed(what) : give_up(what);
   }
   give_up(fmt::format("{}: {}", what, link.doing()));
 }
@@ -192,6 +195,7 @@ void RedisStore::Impl::replied(std::uint64_t id, const RedisReply& reply) {
   // The loop may have been held up: what comes late is no answer.
   if (BootClock::now() - started > settings.timeout)
     return failed(fmt::format("no answer within {} ms", settings.timeout.count()));
+  missed = false;
   backoff.reset();
   finish();
   const Take t = std::move(take);

@@ -135,6 +135,32 @@ TEST_CASE("a silent Redis fails the request in time, and is found again; scripts
   CHECK(back.value().before.empty());
 }
 
+TEST_CASE("one answer that does not come costs no connection, two do") {
+  if (!have_redis()) return;
+  RedisServer server;
+  Client a(settings_for(at_socket(server)));
+  // "id=5 addr=... cmd=evalsha ...", a line for each connection.
+  const auto connection = [&] {
+    REQUIRE(a.tick_until_ok({"x", 0}));
+    const std::string list = server.cli("client list");
+    const std::size_t end = list.find(" cmd=eval");
+    REQUIRE(end != std::string::npos);
+    const std::size_t line = list.rfind("id=", end);
+    return list.substr(line, list.find(' ', line) - line);
+  };
+  const std::string first = connection();
+  kill(server.pid, SIGSTOP);
+  CHECK(!a.tick({"y", 0}));
+  kill(server.pid, SIGCONT);
+  CHECK(a.tick({"z", 0}));
+  CHECK(connection() == first);
+  kill(server.pid, SIGSTOP);
+  CHECK(!a.tick({"y", 0}));
+  CHECK(!a.tick({"y", 0}));
+  kill(server.pid, SIGCONT);
+  CHECK(connection() != first);
+}
+
 TEST_CASE("scripts that Redis has forgotten are sent again within the same request") {
   if (!have_redis()) return;
   RedisServer server;
