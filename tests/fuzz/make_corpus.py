@@ -80,8 +80,21 @@ def attributes(update):
         at = value + size
 
 
+def monitoring(afi, safi, nlri):
+    """A Route Monitoring message that announces the routes and withdraws them."""
+    family = struct.pack(">HB", afi, safi)
+    reach = family + b"\x04\xc0\x00\x02\x09\x00" + nlri
+    values = [(1, b"\0"), (2, b"\x02\x01\0\0\xfd\xe9"), (14, reach), (15, family + nlri)]
+    path = b"".join(struct.pack(">BBH", 0x50, kind, len(value)) + value for kind, value in values)
+    update = struct.pack(">HH", 0, len(path)) + path
+    bgp = b"\xff" * 16 + struct.pack(">HB", len(update) + 19, 2) + update
+    peer = bytes(10) + bytes(12) + b"\xc0\x00\x02\x01" + struct.pack(">I4sII", 65001, b"\x0a\0\0\1", 1700000000, 0)
+    return struct.pack(">BIB", 3, 6 + len(peer) + len(bgp), 0) + peer + bgp
+
+
 for afi, safi, text, name in MADE:
     write_nlri(afi, safi, bytes.fromhex(text), name)
+    write("fuzz_bmp", f"made-{afi}-{safi}-{name}", monitoring(afi, safi, bytes.fromhex(text)))
 
 for source in sys.argv[1:]:
     stem = pathlib.Path(source).stem
