@@ -310,17 +310,23 @@ Decider::StartPoint Decider::start_point(const RouterState& st, BootTime now) co
   const BootTime trimmed_to = g != nullptr ? g->trimmed_to : BootTime{};
   const bool mine = st.role == Role::kActive || is_last_owner(st);
   const std::optional<BootTime>& known = mine ? st.w : st.cover;
-  // Without a cover and with something trimmed (this process is younger than the gate) only the predecessor counts.
-  if ((known || mine || trimmed_to == BootTime{}) && rule_on("A3-own-cover")) lower_to(known);
-
   const auto own = own_.find(st.router);
-  if (own != own_.end() && own->second.node != s_.node && rule_on("A3-predecessor")) {
+  const bool follows = own != own_.end() && own->second.node != s_.node && rule_on("A3-predecessor");
+  // Without a cover and with something trimmed (this process is younger than the gate) only the predecessor counts.
+  const bool counts = (known || mine || trimmed_to == BootTime{}) && rule_on("A3-own-cover");
+  const bool is_reading = counts && follows && !mine && !unsettled_ && known;  // of the predecessor's W
+  if (counts && !is_reading) lower_to(known);
+  if (follows) {
     std::optional<BootTime> w;
     if (const auto v = nodes_.find(own->second.node); v != nodes_.end())
       if (const auto r = v->second.routers.find(st.router);
           r != v->second.routers.end() && r->second.entry.epoch == own->second.epoch)
         w = r->second.w;
     lower_to(w);
+    // Of a quiet router one reading may be long before the next, and all before the last one is in Kafka. Two claims in
+    // a row must not go back further than is retained.
+    const Nanos most = s_.tick + s_.redis_timeout;
+    if (is_reading) lower_to(w && *known + most < *w && rule_on("A3-reading") ? *w - most : *known);
   }
   for (const auto& [id, v] : nodes_) {
     const auto r = v.routers.find(st.router);

@@ -69,6 +69,7 @@ void HeldRecords::start_claim(const Roles& head, const RoleRouter& row, BootTime
     if (Session* s = find(at(pos).envelope.session)) s->acked_seq = std::max(s->acked_seq, at(pos).envelope.seq);
   const bool from_opener = !held_.empty() && held_.front().envelope.seq == 1;
   w_.reset();
+  covered_to_ = std::max(covered_to_, stepped - Nanos{1});  // what was read before is in Kafka
   if (trimmed_to_ <= stepped || from_opener) w_ = rule_on("G2-start") ? stepped : row.start;
 
   const bool sendable = cursor_ < end_pos() && is_allowed(at(cursor_).session);
@@ -325,9 +326,12 @@ void HeldRecords::advance_acked() {
   advance_w();
 }
 
-// G2: drained_time of the newest record of the acknowledged prefix; it stands still while a dump is being sent.
+// G2: drained_time of the newest record of the acknowledged prefix; it stands still while a dump is being sent. The end
+// of a session is no record of the router's: its link may have been dead for long, with a socket that looked empty.
 void HeldRecords::advance_w() {
-  if (acked_ <= claim_pos_ || acked_ <= front_ || lapsed_) return;
+  std::uint64_t newest = acked_;
+  while (newest > front_ && at(newest - 1).envelope.kind == RecordKind::kSessionEnd && rule_on("G2-end")) --newest;
+  if (newest <= claim_pos_ || newest <= front_ || lapsed_) return;
   if (rule_on("G2-freeze"))
     for (auto d = dumps_.rbegin(); d != dumps_.rend(); ++d) {
       if (d->first_pos >= acked_) continue;
@@ -335,7 +339,7 @@ void HeldRecords::advance_w() {
       break;
     }
   const BootTime seen =
-      rule_on("G2-drained") ? at(acked_ - 1).envelope.drained_time : at(acked_ - 1).envelope.read_time;
+      rule_on("G2-drained") ? at(newest - 1).envelope.drained_time : at(newest - 1).envelope.read_time;
   w_ = w_ ? std::max(*w_, seen) : seen;
 }
 

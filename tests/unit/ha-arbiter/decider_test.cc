@@ -373,7 +373,8 @@ TEST_SUITE("A4.3 claim") {
     CHECK(o.role().start == o.reading.at - Millis(700 + 100) - Millis(2000));
     CHECK(o.state().w == o.role().start);
   }
-  TEST_CASE("the lower of own cover and predecessor's W counts") {
+  // `hung`: what this node sent is not settled.
+  One succeeding(bool hung, BootTime& cover) {
     One o;
     o.theirs().role = Role::kActive;
     o.theirs().epoch = 10;
@@ -382,13 +383,24 @@ TEST_SUITE("A4.3 claim") {
     o.owner("p", 10);
     o.tick();
     REQUIRE(o.role().cover);
-    const BootTime cover = *o.role().cover;
+    cover = *o.role().cover;
     o.theirs().role = Role::kStandby;
     o.theirs().cls = 3;
     o.theirs().w_age = Millis(0);
-    o.tick();
+    o.tick(hung ? Millis(5000) : Millis(500));
     REQUIRE(o.last.claims);
     o.win();
+    return o;
+  }
+  TEST_CASE("the own cover counts no further than a tick and an exchange behind the predecessor's W") {
+    BootTime cover;
+    const One o = succeeding(false, cover);
+    CHECK(o.role().start == o.reading.at - Millis(0 + 100) - Millis(500 + 400) - Millis(2000));
+    CHECK(o.role().start > cover);
+  }
+  TEST_CASE("while what this node sent is not settled, the lower of own cover and predecessor's W counts") {
+    BootTime cover;
+    const One o = succeeding(true, cover);
     CHECK(o.role().start == cover - Millis(2000));
   }
   TEST_CASE("W of the blob is where the sending begins: a start inside a dump goes back to its first record") {

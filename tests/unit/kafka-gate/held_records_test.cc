@@ -748,6 +748,40 @@ TEST_CASE("a new receiver ends the sessions of the old one; what was held stays"
   CHECK(b.held.status().records == 7);
 }
 
+TEST_CASE("G2: the end of a session does not move W: the link may have been dead before it") {
+  Bench b;
+  Writer w{1};
+  b.dump(w, 0);
+  b.put(w, RecordKind::kRoutes, 50);
+  b.roles(active(100, 1, 0, 0));
+  b.send_and_ack();
+  b.put(w, RecordKind::kSessionEnd, 5000);
+  b.send_and_ack();
+  CHECK(b.release_of(1) == 8);
+  CHECK(b.w_ms() == 49);
+}
+
+TEST_CASE("unsent_tail: what was read before a claim's start is no tail when the claim ends") {
+  Bench b;
+  Writer w{1};
+  b.dump(w, 0);
+  b.put(w, RecordKind::kRoutes, 50);
+  b.put(w, RecordKind::kSessionEnd, 60);
+  b.roles(standby(70));
+  CHECK(b.held.status().unsent_tail);
+  b.roles(active(100, 1, 55, 80));
+  b.send_and_ack();
+  CHECK(b.sequences().empty());
+  b.roles(standby(90));
+  CHECK_FALSE(b.held.status().unsent_tail);
+  b.roles(active(101, 1, 50, 95));
+  b.send();
+  CHECK(b.sequences() == Seqs{7});
+  b.roles(standby(100));
+  b.now_ms = 2000;
+  b.held.tick(at_ms(2000));
+}
+
 TEST_CASE("unsent_tail: an ended session's records that were neither acknowledged nor covered") {
   Bench b;
   Writer w{1};
