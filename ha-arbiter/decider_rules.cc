@@ -424,11 +424,21 @@ void Decider::add_claim(Pending p, RouterState& st, BootTime now) {
   pending_.push_back(std::move(p));
 }
 
+namespace {
+
+// With one role for the whole node only the active one sends a tail: another one's keeps no router alive.
+bool is_of_use(const Decider& d, Hold hold, const std::string& node, BootTime now) {
+  if (hold != Hold::kTail || !rule_on("A9-tail")) return hold != Hold::kNone;
+  return d.first_collector(now).value_or(node) == node;
+}
+
+}  // namespace
+
 // --- A4.4 to A4.8, in order
 
 void Decider::decide_router(RouterState& st, bool fresh, BootTime now) {
   if (solo_) return serve_solo(st, now);
-  if (st.emit != Emit::kNone && st.hold == Hold::kNone) {  // A4.9 serves it
+  if (st.emit != Emit::kNone && !is_of_use(*this, st.hold, s_.node, now)) {  // A4.9 serves it
     if (st.role == Role::kActive && is_superseded(st)) release(st, "superseded", now);
     if (st.role == Role::kActive && has_lapsed(st)) release(st, "kafka producer lost", now);
     return;
@@ -579,17 +589,19 @@ bool Decider::is_session_lost(const RouterState& st, BootTime now) const {
 // --- A4.9: nobody has the router
 
 bool Decider::is_held_by_anyone(const RouterState& st, BootTime now) const {
-  if (st.hold != Hold::kNone || !rule_on("A9-anyone")) return st.hold != Hold::kNone;
+  const bool mine = is_of_use(*this, st.hold, s_.node, now);
+  if (mine || !rule_on("A9-anyone")) return mine;
   return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
     const NodeView& v = n.second;
     if (!is_live(v, now)) return false;
     if (!v.readable) return true;
     const auto r = v.routers.find(st.router);
-    return r != v.routers.end() && r->second.entry.hold != Hold::kNone;
+    return r != v.routers.end() && is_of_use(*this, r->second.entry.hold, n.first, now);
   });
 }
 
 bool Decider::is_emitter(const RouterState& st, BootTime now) const {
+  if (const auto first = first_collector(now)) return *first == s_.node;
   const std::string& last = own_.at(st.router).node;
   if (last == s_.node || !rule_on("A9-emitter")) return true;
   std::string smallest = s_.node;

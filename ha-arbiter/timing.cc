@@ -9,6 +9,10 @@ namespace {
 
 // TCP keepalive finds a silently dead connection of a router within this (A.7).
 constexpr Nanos kLinkDetection = std::chrono::seconds(5);
+// kafka-gate calls Kafka failing when a record has had no answer for so long, and waits at a release for what is in
+// flight.
+constexpr Nanos kKafkaBad = std::chrono::seconds(5);
+constexpr Nanos kReleaseWait = Millis(1500);
 
 std::string compare(Nanos is, const char* how, const char* what, Nanos bound) {
   const auto ms = [](Nanos d) { return std::chrono::duration_cast<Millis>(d).count(); };
@@ -27,6 +31,11 @@ std::optional<BrokenBound> broken_bound(const Timing& t) {
   return std::nullopt;
 }
 
-Nanos safe_hold(const Timing& t) { return std::max(t.ttl + t.tick + t.redis_timeout, kLinkDetection) + t.margin; }
+// The longest time in which an owner may deliver nothing before another node begins: it is dead, its link is, or it is
+// cut from Kafka, and gives way only when it could have heard that the others are not (`ttl`).
+Nanos safe_hold(const Timing& t) {
+  const Nanos exchange = t.tick + t.redis_timeout;
+  return std::max({t.ttl + exchange, kLinkDetection, kKafkaBad + t.ttl + kReleaseWait + exchange}) + t.margin;
+}
 
 }  // namespace bmpha::arbiter

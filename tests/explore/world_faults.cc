@@ -174,6 +174,10 @@ void World::end_fault(FaultState& f) {
     case Fault::kSignalStandby:
       if (n.decider) n.decider->command(arbiter::Command::kAutomatic, now(n));
       return;
+    case Fault::kSilent:  // the router says something again: only then another node is seen to read on
+      for (std::uint8_t p = 0; p < kPeers; ++p)
+        if (router_[p].up) write({RouterMessage::Kind::kRoute, p, router_[p].announced, false});
+      return;
     case Fault::kLeave:
       n.leaving = false;
       if (!n.decider && n.dead == 0) start_arbiter(n);

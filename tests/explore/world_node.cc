@@ -71,7 +71,7 @@ void World::start_arbiter(NodeWorld& n) {
   if (scenario_->by_collector) s.grain = arbiter::Grain::kCollector;
   // What the settings of that mode are checked for (docs/protocol.md A.8).
   s.by_age = scenario_->by_age;
-  s.hold = std::max(kTtl + kStep + s.redis_timeout, kKeepalive * kStep) + s.margin;
+  s.hold = std::max(kKeepalive * kStep, kKafkaBad * kStep + kTtl + kLease + kStep + s.redis_timeout) + s.margin + kStep;
   s.lease = kLease;
   s.stale_delay = s.down_delay = s.stall_timeout = std::chrono::hours(10);
   if (scenario_->has(Fault::kNobody)) {
@@ -327,8 +327,11 @@ void World::exchange(NodeWorld& n, Oracle& oracle) {
     if (malformed != 0) fail("a value in Redis is malformed");
   }
   decide(n, oracle);
-  // W never falls within an epoch; ages in Redis are whole milliseconds.
-  if (const auto st = d.routers().find(router_id()); st != d.routers().end() && st->second.w) {
+  // W never falls within an epoch, restarts included; ages in Redis are whole milliseconds. What a node sends alone
+  // belongs to no epoch.
+  const auto st = d.routers().find(router_id());
+  if (st != d.routers().end() && st->second.solo_sent) n.w_epoch = 0;
+  if (st != d.routers().end() && st->second.w && !st->second.solo_sent) {
     if (n.w_epoch == st->second.epoch && *st->second.w + Millis(2) < n.w)
       fail(fmt::format("W fell within an epoch at {}", n.id));
     n.w_epoch = st->second.epoch;

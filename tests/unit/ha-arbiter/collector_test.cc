@@ -196,6 +196,16 @@ TEST_CASE("collector: a router that the active one lost moves nothing, is not fo
   }
 }
 
+TEST_CASE("collector: a tail that only a standby holds keeps no router from being declared stale") {
+  Collectors c(2);
+  c[0].gate.lose_session(kR, false);
+  c[1].gate.lose_session(kR, true);
+  c.w.run(std::chrono::seconds(30));
+  CHECK(c[0].count("router stale") == 1);
+  CHECK(c[1].count("router stale") == 0);
+  CHECK(c.w.doubles == 0);
+}
+
 TEST_CASE("collector: one whose processes or whose Kafka fail gives way with every router") {
   Collectors c(2);
   c[0].gate.kafka_ok = false;

@@ -74,15 +74,15 @@ TEST_CASE(
   c.trim = "time";
   CHECK(decider_settings(c, 1).by_age);
   CHECK(decider_settings(c, 1).hold == Millis(2000));
-  CHECK(hold_warning(c).find("at least 7000 ms") != std::string::npos);
-  c.hold = Millis(6999);
-  CHECK(hold_warning(c).find("hold = 6999 ms") != std::string::npos);
-  c.hold = Millis(7000);
+  CHECK(hold_warning(c).find("at least 11400 ms") != std::string::npos);
+  c.hold = Millis(11'399);
+  CHECK(hold_warning(c).find("hold = 11399 ms") != std::string::npos);
+  c.hold = Millis(11'400);
   CHECK(hold_warning(c).empty());
   CHECK(check_timing(c).empty());  // retain is not measured by this age
   CHECK(decider_settings(c, 1).margin == Millis(2000));
-  c.ttl = Millis(6000);  // longer than a dead link is not seen
-  CHECK(hold_warning(c).find("at least 8900 ms") != std::string::npos);
+  c.ttl = Millis(6000);
+  CHECK(hold_warning(c).find("at least 15400 ms") != std::string::npos);
   c = config();
   CHECK(decider_settings(c, 1).grain == Grain::kRouter);
   c.grain = "collector";
