@@ -1,6 +1,7 @@
 #include "bmp-recv/bgp_attributes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "bmp-recv/ext_community_text.h"
 #include "bmp-recv/ls_tlvs.h"
@@ -10,7 +11,6 @@
 namespace bmpha::recv {
 namespace {
 
-constexpr std::uint8_t kExtendedLength = 0x10;
 constexpr std::uint32_t kAsTrans = 23456;
 
 std::size_t hops_of(const AsPath::Segment& s) {
@@ -227,20 +227,6 @@ constexpr Rule kRules[] = {
      }},
 };
 
-// Position in kRules by type; past its end: not decoded.
-constexpr std::array<std::uint8_t, 256> kRuleOf = [] {
-  std::array<std::uint8_t, 256> at{};
-  at.fill(std::size(kRules));
-  for (std::size_t n = 0; n < std::size(kRules); ++n)
-    at[static_cast<std::size_t>(kRules[n].type)] = static_cast<std::uint8_t>(n);
-  return at;
-}();
-
-const Rule* rule_of(AttributeType type) {
-  const std::size_t n = kRuleOf[static_cast<std::size_t>(type)];
-  return n < std::size(kRules) ? &kRules[n] : nullptr;
-}
-
 bool is_discardable(Fault f) {
   switch (f) {
     case Fault::kAtomicAggregate:  // RFC 7606 7.6
@@ -256,33 +242,33 @@ bool is_discardable(Fault f) {
 }
 bool is_mp(AttributeType t) { return t == AttributeType::kMpReach || t == AttributeType::kMpUnreach; }
 
+template <std::size_t kAt>
+[[gnu::always_inline]] inline bool read_by(const RawAttribute& a, PathAttributes& out, AttributeFaults& faults,
+                                           Fault& fault) {
+  constexpr Rule kRule = kRules[kAt];
+  if (kRule.flags != kAnyFlags && (a.flags & kOptionalTransitive) != kRule.flags && !faults.wrong_flags) {
+    faults.wrong_flags = true;
+    faults.discard(Fault::kAttributeFlags);
+  }
+  fault = kRule.read(a.value, out);
+  return true;
+}
+// The table as code: the functions of the usual types, which stand first in it, are in place.
+template <std::size_t... kAt>
+[[gnu::always_inline]] inline bool read_known(const RawAttribute& a, PathAttributes& out, AttributeFaults& faults,
+                                              Fault& fault, std::index_sequence<kAt...> /*rules*/) {
+  return ((a.type == kRules[kAt].type && read_by<kAt>(a, out, faults, fault)) || ...);
+}
+
 // One attribute's value, or the attribute as it is when its type is unknown.
 Fault read_attribute(const RawAttribute& a, PathAttributes& out, AttributeFaults& faults) {
-  const Rule* rule = rule_of(a.type);
-  if (rule == nullptr) {
+  Fault fault = Fault::kNone;
+  if (!read_known(a, out, faults, fault, std::make_index_sequence<std::size(kRules)>()))
     append_other(out.extra.fill(ExtraColumn::kOther), static_cast<std::uint8_t>(a.type), a.flags, a.value);
-    return Fault::kNone;
-  }
-  if (rule->flags != kAnyFlags && (a.flags & kOptionalTransitive) != rule->flags)
-    faults.discard(Fault::kAttributeFlags);
-  return rule->read(a.value, out);
+  return fault;
 }
 
 }  // namespace
-
-bool next_attribute(ByteReader& r, RawAttribute& out) {
-  std::uint8_t type = 0, short_length = 0;
-  std::uint16_t length = 0;
-  if (!r.u8(out.flags) || !r.u8(type)) return false;
-  if ((out.flags & kExtendedLength) != 0) {
-    if (!r.u16(length)) return false;
-  } else {
-    if (!r.u8(short_length)) return false;
-    length = short_length;
-  }
-  out.type = static_cast<AttributeType>(type);
-  return r.bytes(length, out.value);
-}
 
 const std::bitset<256>& decoded_attributes() {
   static const std::bitset<256> kDecoded = [] {

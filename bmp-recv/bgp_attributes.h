@@ -85,7 +85,20 @@ struct RawAttribute {
   Bytes value;
 };
 // Takes one attribute off the cursor. False: it does not fit.
-[[nodiscard]] bool next_attribute(ByteReader& r, RawAttribute& out);
+[[nodiscard]] inline bool next_attribute(ByteReader& r, RawAttribute& out) {
+  constexpr std::uint8_t kExtendedLength = 0x10;
+  std::uint8_t type = 0, short_length = 0;
+  std::uint16_t length = 0;
+  if (!r.u8(out.flags) || !r.u8(type)) return false;
+  if ((out.flags & kExtendedLength) != 0) {
+    if (!r.u16(length)) return false;
+  } else {
+    if (!r.u8(short_length)) return false;
+    length = short_length;
+  }
+  out.type = static_cast<AttributeType>(type);
+  return r.bytes(length, out.value);
+}
 
 struct PathAttributes {
   std::vector<RawAttribute> all;  // as received, without those that were discarded
@@ -114,8 +127,9 @@ struct PathAttributes {
 struct AttributeFaults {
   Fault fatal = Fault::kNone;        // the message cannot be used at all
   Fault withdraw = Fault::kNone;     // the first reason to treat the message as a withdrawal
-  std::array<Fault, 4> discarded{};  // attributes that were dropped
+  std::array<Fault, 8> discarded{};  // attributes that were dropped
   std::size_t discarded_count = 0;
+  bool wrong_flags = false;     // kAttributeFlags is among `discarded`, once
   bool other_as_width = false;  // AS_PATH is readable only in the width that was not expected
 
   void discard(Fault f) {

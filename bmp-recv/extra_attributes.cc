@@ -33,7 +33,8 @@ void ExtraAttributes::clear() {
 }
 
 std::size_t ExtraAttributes::bytes() const {
-  std::size_t sum = any_ ? kExtraColumns : 0;
+  if (!any_) return 0;
+  std::size_t sum = kExtraColumns;
   for (const TextBuffer& t : text_) sum += t.size();
   return sum;
 }

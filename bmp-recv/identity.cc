@@ -107,11 +107,12 @@ Hash128 attributes_hash(const PathAttributes& a, const Address& next_hop, Scratc
     put32(s, a.aggregator_asn);
     put_bytes(s, a.aggregator_id);
   }
+  const std::bitset<256>& decoded = decoded_attributes();
   const auto put = [&](const RawAttribute& raw) {
     if (is_decoded_apart(raw.type)) return;
     s.push_back(static_cast<std::uint8_t>(raw.type));
     // Rows show the flags of what is not decoded; how the length was written is not one of them.
-    if (!decoded_attributes()[static_cast<std::size_t>(raw.type)]) s.push_back(raw.flags & 0xe0);
+    if (!decoded[static_cast<std::size_t>(raw.type)]) s.push_back(raw.flags & 0xe0);
     put32(s, static_cast<std::uint32_t>(raw.value.size()));
     put_bytes(s, raw.value);
   };

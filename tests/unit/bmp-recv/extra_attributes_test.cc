@@ -141,6 +141,16 @@ TEST_CASE("segments of all types print in each of their lengths") {
     const std::string sub_tlv = "\x80" + be16(list.size()) + list;
     CHECK(text(append_tunnel_encapsulation, be16(15) + be16(sub_tlv.size()) + sub_tlv) ==
           "sr-policy{segment-list{" + c.want + "}}");
+    for (std::size_t n = 0; n < segment.size(); ++n) {  // cut short it is another form of the segment, or hex
+      const std::string cut =
+          std::string(1, '\0') + static_cast<char>(c.type) + static_cast<char>(n) + segment.substr(0, n);
+      const std::string tlv = "\x80" + be16(cut.size()) + cut;
+      const std::string all = text(append_tunnel_encapsulation, be16(15) + be16(tlv.size()) + tlv);
+      const std::string as_hex = "sr-policy{segment-list{" + std::to_string(c.type) + "=0x";
+      CAPTURE(all);
+      CHECK((all.starts_with(as_hex) || all.starts_with("sr-policy{segment-list{" + c.want.substr(0, 8))));
+      CHECK(all.ends_with("}}"));
+    }
   }
 }
 
