@@ -20,7 +20,7 @@ enum Part : unsigned {
 struct SegmentForm {
   std::uint8_t type;
   char letter;
-  unsigned parts;
+  std::uint8_t parts;
   std::uint8_t address;  // bytes of an address
   bool srv6;             // a SID of 16 bytes, then perhaps behavior and structure; else of 4
 };

@@ -141,7 +141,8 @@ TEST_CASE("segments of all types print in each of their lengths") {
     const std::string sub_tlv = "\x80" + be16(list.size()) + list;
     CHECK(text(append_tunnel_encapsulation, be16(15) + be16(sub_tlv.size()) + sub_tlv) ==
           "sr-policy{segment-list{" + c.want + "}}");
-    for (std::size_t n = 0; n < segment.size(); ++n) {  // cut short it is another form of the segment, or hex
+    const bool malformed = c.want[0] < 'A';
+    for (std::size_t n = 0; n < segment.size() && !malformed; ++n) {  // cut short it is another form, or hex
       const std::string cut =
           std::string(1, '\0') + static_cast<char>(c.type) + static_cast<char>(n) + segment.substr(0, n);
       const std::string tlv = "\x80" + be16(cut.size()) + cut;
