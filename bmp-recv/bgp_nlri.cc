@@ -1,72 +1,77 @@
 #include "bmp-recv/bgp_nlri.h"
 
-#include <algorithm>
-
 namespace bmpha::recv {
 namespace {
 
-bool parse_prefix(ByteReader& r, bool v6, Prefix& p) {
+constexpr std::uint32_t kLargeId = 1U << 24;
+constexpr unsigned kStrangePrefix = 2;
+constexpr unsigned kStrangeIds = 1;
+
+bool parse_prefix(ByteReader& r, bool v6, Prefix& p, unsigned& strange) {
   p.v6 = v6;
   if (!r.u8(p.length) || p.length > (v6 ? 128 : 32)) return false;
+  if (p.length == 0) return true;
   const std::size_t n = (std::size_t{p.length} + 7) / 8;
   if (!r.copy(p.address.data(), n)) return false;
-  if (const unsigned spare = p.length % 8; spare != 0)
-    p.address[n - 1] = static_cast<std::uint8_t>(p.address[n - 1] & (0xff << (8 - spare)));
+  std::uint8_t& last = p.address[n - 1];
+  const auto kept = static_cast<std::uint8_t>(last & (0xff << (n * 8 - p.length)));
+  // 0.0.0.0/8 and ::/8 hold nothing that is announced but 64:ff9b::/96.
+  if (kept != last || (p.address[0] == 0 && !(v6 && p.address[1] == 0x64))) strange += kStrangePrefix;
+  last = kept;
   return true;
 }
 
+struct Form {
+  bool fits = false;
+  bool large_ids = false;
+  bool repeats_default = false;  // small identifiers read as prefixes are rows of default routes
+  unsigned strange = 0;
+};
+
 // All or nothing.
-bool parse_form(Bytes field, bool v6, bool ids, std::vector<Prefix>& out) {
+Form parse_form(Bytes field, bool v6, bool ids, bool large_is_strange, std::vector<Prefix>& out) {
   const std::size_t before = out.size();
+  Form form;
+  unsigned defaults = 0;
   ByteReader r(field);
   while (!r.empty()) {
     Prefix& p = out.emplace_back();
-    if ((ids && !r.u32(p.path_id)) || !parse_prefix(r, v6, p)) {
+    if ((ids && !r.u32(p.path_id)) || !parse_prefix(r, v6, p, form.strange)) {
       out.resize(before);
-      return false;
+      return {};
     }
+    if (p.path_id >= kLargeId) form.large_ids = true;
+    if (p.length == 0) ++defaults;
   }
-  return true;
-}
-
-// An identifier whose first byte is zero: prefixes read as identifiers begin with their length instead, which is zero
-// for a default route only.
-bool plausible_ids(const std::vector<Prefix>& list, std::size_t from) {
-  return std::all_of(list.begin() + static_cast<std::ptrdiff_t>(from), list.end(),
-                     [](const Prefix& p) { return p.path_id < (1U << 24); });
-}
-
-// Path identifiers read as prefixes: small numbers begin with zero bytes, each a default route.
-bool repeats_default(const std::vector<Prefix>& list, std::size_t from) {
-  return std::count_if(list.begin() + static_cast<std::ptrdiff_t>(from), list.end(),
-                       [](const Prefix& p) { return p.length == 0; }) > 1;
+  form.repeats_default = !ids && defaults > 1;
+  if (form.repeats_default) form.strange += kStrangePrefix;
+  if (form.large_ids && large_is_strange) form.strange += kStrangeIds;
+  form.fits = true;
+  return form;
 }
 
 }  // namespace
 
-NlriResult parse_nlri(Bytes field, bool v6, PathIds expected, std::vector<Prefix>& out) {
+NlriResult parse_nlri(Bytes field, bool v6, PathIds expected, bool& large_ids, std::vector<Prefix>& out) {
   const std::size_t before = out.size();
-  const auto again = [&](bool ids) {
+  const bool ids = expected == PathIds::kYes;
+  const auto read = [&](bool with_ids) {
     out.resize(before);
-    return parse_form(field, v6, ids, out);
+    return parse_form(field, v6, with_ids, !large_ids, out);
   };
-  if (expected != PathIds::kYes) {
-    const bool without = parse_form(field, v6, false, out);
-    if (without && !repeats_default(out, before)) return NlriResult::kOk;
-    // Where the OPENs exclude identifiers, only such as no misread prefix can give are believed.
-    const bool with = again(true);
-    if (with && (plausible_ids(out, before) || (expected == PathIds::kUnknown && !without)))
-      return NlriResult::kOkOtherForm;
-    if (without && again(false)) return NlriResult::kOk;
+  const Form first = read(ids);
+  if (first.fits && first.strange == 0) return NlriResult::kOk;
+  const Form other = read(!ids);
+  bool other_is_better = other.fits && !other.repeats_default && (!first.fits || other.strange < first.strange);
+  // Where the OPENs exclude identifiers, only such as no misread prefix can give are believed.
+  if (expected == PathIds::kNo && other.strange != 0) other_is_better = false;
+  if (other_is_better) return NlriResult::kOkOtherForm;
+  if (!first.fits) {
     out.resize(before);
     return NlriResult::kBad;
   }
-  const bool with = parse_form(field, v6, true, out);
-  if (with && plausible_ids(out, before)) return NlriResult::kOk;
-  if (again(false) && !repeats_default(out, before)) return NlriResult::kOkOtherForm;
-  if (with && again(true)) return NlriResult::kOk;
-  out.resize(before);
-  return NlriResult::kBad;
+  if (ids && first.large_ids && !other.fits) large_ids = true;
+  return read(ids).fits ? NlriResult::kOk : NlriResult::kBad;
 }
 
 }  // namespace bmpha::recv

@@ -27,7 +27,11 @@ enum class NlriResult : std::uint8_t {
 };
 
 // Appends the prefixes of a whole NLRI field. Routers send path identifiers that they did not negotiate, and leave out
-// those that they did, message by message; so the expected form is tried first and must fit exactly.
-NlriResult parse_nlri(Bytes field, bool v6, PathIds expected, std::vector<Prefix>& out);
+// those that they did, message by message; so both forms are judged by what stands in them when the expected one looks
+// strange: bits beyond the length, repeated default routes, prefixes that nobody announces, identifiers of 2^24 and
+// more. The last are not strange of a peer that is known to use them.
+//
+// large_ids, in and out: the peer uses such identifiers. Set by a message that cannot be read without them.
+NlriResult parse_nlri(Bytes field, bool v6, PathIds expected, bool& large_ids, std::vector<Prefix>& out);
 
 }  // namespace bmpha::recv

@@ -11,7 +11,7 @@ constexpr std::size_t kBgpHeaderSize = 19;
 bool is_unicast(const Family& f) { return f == kIpv4Unicast || f == kIpv6Unicast; }
 
 bool read_nlri(Bytes field, bool v6, const UpdateContext& context, std::vector<Prefix>& list, Update& out) {
-  const NlriResult result = parse_nlri(field, v6, v6 ? context.ids_v6 : context.ids_v4, list);
+  const NlriResult result = parse_nlri(field, v6, v6 ? context.ids_v6 : context.ids_v4, out.large_ids, list);
   if (result == NlriResult::kOkOtherForm) out.other_path_ids = true;
   return result != NlriResult::kBad;
 }
@@ -118,11 +118,12 @@ void Update::clear() {
   end_of_rib.reset();
   reach.reset();
   unreach.reset();
-  other_path_ids = false;
+  other_path_ids = large_ids = false;
 }
 
 Fault parse_update(Bytes message, const UpdateContext& context, Update& out) {
   out.clear();
+  out.large_ids = context.large_ids;
   const auto fatal = [&](Fault f) { return out.faults.fatal = f; };
   Fields f;
   if (const Fault fault = split(message, f); fault != Fault::kNone) return fatal(fault);

@@ -21,6 +21,7 @@ struct UpdateContext {
   bool expect_as4 = true;
   PathIds ids_v4 = PathIds::kUnknown;
   PathIds ids_v6 = PathIds::kUnknown;
+  bool large_ids = false;  // the peer is known to use path identifiers of 2^24 and more
 };
 
 // MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760) of a family other than unicast.
@@ -41,6 +42,7 @@ struct Update {
   // With faults.withdraw set, the routes of `reach` are withdrawals as well.
   std::optional<FamilyRoutes> reach, unreach;
   bool other_path_ids = false;  // NLRI was in the form that was not expected
+  bool large_ids = false;       // as in the context, or shown by this message
 
   void clear();
 };

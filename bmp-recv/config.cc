@@ -80,6 +80,7 @@ void add_options(Options& o, Config& c) {
   o.duration("dump-cap", &c.dump_cap, "longest time that a session's dump may take", Millis{1}, kDay);
   o.duration("heartbeat-interval", &c.heartbeat_interval, "time between heartbeats of the collector object",
              Millis{100}, kDay);
+  o.text("keep-malformed", &c.keep_malformed, "directory for messages that cannot be used, up to 1000; empty: none");
   add_metrics_option(o, &c.metrics_listen);
   o.text("dump-file", &c.dump_file, "file for the state dump on SIGUSR1; empty: one line on stdout");
   o.reloadable({"allow", "ring-bytes", "session-limit", "handshake-timeout", "idle-timeout", "eor-quiet", "dump-cap",

@@ -28,6 +28,7 @@ struct Config {
   Millis eor_quiet{30000};
   Millis dump_cap{600000};
   Millis heartbeat_interval{300000};
+  std::string keep_malformed;  // directory; empty: none
   std::string metrics_listen;
   std::string dump_file;
 

@@ -96,6 +96,9 @@ MetricsPage metrics_page(const StateView& state) {
   put_faults(page, state.counters);
   put_undecoded(page, state.counters);
   for (const Counted& c : kCounted) page.counter(c.name, c.help, state.counters.*c.count);
+  page.counter("bmpha_recv_malformed_kept_total", "messages written to keep-malformed", state.malformed.kept());
+  page.counter("bmpha_recv_malformed_not_kept_total", "messages that keep-malformed had no room for",
+               state.malformed.not_kept());
   page.gauge("bmpha_recv_gate_up", "1 while kafka-gate is connected", state.gate_inc != 0);
   page.gauge("bmpha_recv_ring_bytes", "bytes of records that the gate has not released", state.ring.bytes());
   page.gauge("bmpha_recv_ring_records", "records that the gate has not released", state.ring.records());

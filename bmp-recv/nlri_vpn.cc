@@ -114,7 +114,8 @@ NlriResult VpnCodec::parse(Bytes field, const NlriContext& c) {
   const bool v6 = c.family.afi == 2;
   if (c.family.safi == kMulticast) {
     plain_.clear();
-    const NlriResult result = parse_nlri(field, v6, c.ids, plain_);
+    bool large_ids = false;
+    const NlriResult result = parse_nlri(field, v6, c.ids, large_ids, plain_);
     for (const Prefix& p : plain_) nlri_.prefixes.push_back({{}, p, 0, 0});
     return result;
   }

@@ -27,10 +27,13 @@ std::string bytes_text(std::string_view s) { return clean(s, 200); }
 }  // namespace
 
 // Where a session's records go: ring, gate, publication.
-class Server::Emitter : public RecordSink {
+class Server::Emitter : public RecordSink, public RawSink {
  public:
   Emitter(Server& server, std::string router_hex) : server_(server), router_hex_(std::move(router_hex)) {}
   void on_record(const Record& record) override { server_.on_record(queue, router_hex_, record); }
+  void on_malformed(const BmpFrame& frame, Fault fault) override {
+    server_.malformed_.keep(frame.whole, fault_name(fault), wall_us());
+  }
   RecordRing::Queue* queue = nullptr;
 
  private:
@@ -91,6 +94,7 @@ Status Server::start() {
                                      [this](const RecordRing::Applied& a) { on_link(a); });
   if (Status s = link_->bind(config_.gate_socket); !s) return s;
   if (Status s = metrics_.listen(config_.metrics_listen); !s) return s;
+  if (Status s = malformed_.open(config_.keep_malformed); !s) return s;
   publisher_ = std::make_unique<Publisher>(loop_, zmq_);
   if (Status s = publisher_->bind(config_.publish_socket); !s) return s;
   for (const ListenAddress& address : config_.listen_addresses()) {
@@ -343,6 +347,7 @@ void Server::begin(Connection& c) {
   s.router_ip = c.ip;
   s.name = c.name;
   s.dump = {config_.eor_quiet, config_.dump_cap};
+  s.raw = c.emitter.get();
   c.decoder = std::make_unique<SessionDecoder>(std::move(s), shared_, *c.emitter);
   c.decoder->begin(c.times);
   ++shared_.counters.sessions_opened;
@@ -599,7 +604,7 @@ void Server::finish_if_released(BootTime now) {
 }
 
 StateView Server::state() const {
-  StateView view{config_, shared_.counters, ring_, recv_inc_, link_->gate_inc(), publisher_->wanted(), {}};
+  StateView view{config_, shared_.counters, ring_, recv_inc_, link_->gate_inc(), publisher_->wanted(), malformed_, {}};
   for (const auto& c : connections_) {
     StateView::Session s;
     s.name = c->name;
@@ -620,6 +625,7 @@ StateView Server::state() const {
       s.peers_known = c->decoder->peers_known();
       s.messages = c->decoder->messages();
       s.faults = c->decoder->faults();
+      s.peer_faults = &c->decoder->peer_faults();
     }
     view.sessions.push_back(std::move(s));
   }

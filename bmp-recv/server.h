@@ -14,6 +14,7 @@
 #include "bmp-recv/config.h"
 #include "bmp-recv/gate_link.h"
 #include "bmp-recv/loop.h"
+#include "bmp-recv/malformed_store.h"
 #include "bmp-recv/publisher.h"
 #include "bmp-recv/record_ring.h"
 #include "bmp-recv/session_decoder.h"
@@ -104,6 +105,7 @@ class Server {
   std::unique_ptr<GateLink> link_;
   std::unique_ptr<Publisher> publisher_;
   MetricsServer metrics_;
+  MalformedStore malformed_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> dropped_;  // freed between callbacks

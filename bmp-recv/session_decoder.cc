@@ -23,6 +23,7 @@ struct SessionDecoder::Peer {
   std::string hash_text;
   PeerState state = PeerState::kNew;
   PeerContext context;
+  bool large_ids = false;  // path identifiers of 2^24 and more were seen for sure
   std::uint32_t asn = 0;
   std::string ip;
   std::string columns;        // "<hash>\t<ip>\t<asn>" of route rows
@@ -150,16 +151,26 @@ void SessionDecoder::emit_row(RecordKind kind, TopicSelector topic, const char* 
 void SessionDecoder::count_fault(Fault f) {
   shared_.counters.fault(f);
   ++faults_;
+  if (frame_fault_ == Fault::kNone) frame_fault_ = f;
+  const std::string peer = frame_peer_ == nullptr ? std::string() : frame_peer_->ip;
+  if (std::pair key(peer, f); peer_faults_.size() < kMaxPeerFaults || peer_faults_.contains(key)) ++peer_faults_[key];
   bool& seen = fault_seen_[static_cast<std::size_t>(f)];
   if (seen) return;
   seen = true;
-  first_faults_.push_back({f, stream_offset_, recent_ == nullptr ? std::string() : recent_->ip});
+  first_faults_.push_back({f, stream_offset_, peer});
 }
 
 std::vector<SessionDecoder::FirstFault> SessionDecoder::take_first_faults() { return std::exchange(first_faults_, {}); }
 
 void SessionDecoder::on_frame(const BmpFrame& frame, std::uint64_t stream_offset) {
   stream_offset_ = stream_offset;
+  frame_fault_ = Fault::kNone;
+  frame_peer_ = nullptr;
+  take_frame(frame);
+  if (frame_fault_ != Fault::kNone && settings_.raw != nullptr) settings_.raw->on_malformed(frame, frame_fault_);
+}
+
+void SessionDecoder::take_frame(const BmpFrame& frame) {
   ++messages_;
   Counters& counters = shared_.counters;
   if (frame.type >= kBmpTypes) {
@@ -250,6 +261,7 @@ void SessionDecoder::on_peer_message(BmpType type, std::uint8_t version, ByteRea
   if (!parse_peer_header(body, h)) return count_fault(Fault::kPeerHeader);
   Peer* peer = find_peer(h);
   if (peer == nullptr) return count_fault(Fault::kTooManyPeers);
+  frame_peer_ = peer;
   switch (type) {
     case BmpType::kRouteMonitoring:
       return version == kBmpVersionTlv ? on_monitoring_tlvs(h, *peer, body) : on_route_monitoring(h, *peer, body);
@@ -346,6 +358,7 @@ UpdateContext SessionDecoder::update_context(const PeerHeader& h, const Peer& pe
   c.expect_as4 = (h.flags & kPeerFlagAs2) == 0 && p.as4;
   if (h.is_loc_rib()) c.expect_as4 = p.as4;  // the flag does not exist there
   if (tlvs_ != nullptr && tlvs_->as4) c.expect_as4 = true;
+  c.large_ids = peer.large_ids;
   if (p.known) {
     const FamilySet& ids = path_ids(h, p);
     c.ids_v4 = yes_or_no(ids.contains(kIpv4Unicast));
@@ -417,6 +430,7 @@ void SessionDecoder::on_monitoring_tlvs(const PeerHeader& h, Peer& peer, ByteRea
 void SessionDecoder::take_update(const PeerHeader& h, Peer& peer, Bytes message) {
   Update& u = shared_.update;
   if (const Fault f = parse_update(message, update_context(h, peer), u); f != Fault::kNone) return count_fault(f);
+  peer.large_ids = u.large_ids;
   if (peer.state == PeerState::kNew && rule_on("G1-first")) open_first(h, peer);
   note_update(h, peer);
   if (u.end_of_rib.has_value()) return write_end_of_rib(h, peer);

@@ -5,6 +5,7 @@
 // a peer that never was up; what follows a Peer Down does not bring the peer back.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -37,7 +38,9 @@ class RawSink {
  public:
   virtual ~RawSink() = default;
   // A whole Route Mirroring message. Borrowed: valid during the call.
-  virtual void on_mirroring(const BmpFrame& frame) = 0;
+  virtual void on_mirroring(const BmpFrame& /*frame*/) {}
+  // A whole message that had a fault, and its first one.
+  virtual void on_malformed(const BmpFrame& /*frame*/, Fault /*fault*/) {}
 };
 
 class SessionDecoder {
@@ -87,12 +90,16 @@ class SessionDecoder {
   std::uint64_t faults() const { return faults_; }
   // The faults that came for the first time since the last call.
   std::vector<FirstFault> take_first_faults();
+  // Faults by peer and reason; those of no peer have an empty one. At most kMaxPeerFaults, then only faults() counts.
+  static constexpr std::size_t kMaxPeerFaults = 256;
+  const std::map<std::pair<std::string, Fault>, std::uint64_t>& peer_faults() const { return peer_faults_; }
 
  private:
   enum class PeerState : std::uint8_t { kNew, kUp, kDown };
   struct Peer;
   class PeerRows;
 
+  void take_frame(const BmpFrame& frame);
   void on_initiation(ByteReader body);
   void on_termination(ByteReader body);
   void on_mirroring(const BmpFrame& frame);
@@ -140,6 +147,9 @@ class SessionDecoder {
   std::uint64_t stream_offset_ = 0;
   std::array<bool, kFaultCount> fault_seen_{};
   std::vector<FirstFault> first_faults_;
+  std::map<std::pair<std::string, Fault>, std::uint64_t> peer_faults_;
+  Fault frame_fault_ = Fault::kNone;  // the first of the message at hand
+  const Peer* frame_peer_ = nullptr;  // null: not of a peer
   bool terminated_ = false;
   std::string termination_;
   const MonitoringTlvs* tlvs_ = nullptr;  // of the message at hand; null in version 3

@@ -57,6 +57,14 @@ Json counters_json(const Counters& c) {
           {"link_errors", c.link_errors}};
 }
 
+// {"<peer ip>": {"<reason>": count}}; what is of no peer stands under "".
+Json peer_faults_json(const StateView::Session& s) {
+  Json all = Json::object();
+  if (s.peer_faults == nullptr) return all;
+  for (const auto& [key, count] : *s.peer_faults) all[key.first][fault_name(key.second)] = count;
+  return all;
+}
+
 Json session_json(const StateView::Session& s) {
   return {{"router", s.name},
           {"id", s.id},
@@ -70,6 +78,7 @@ Json session_json(const StateView::Session& s) {
           {"bytes", s.bytes},
           {"messages", s.messages},
           {"parse_errors", s.faults},
+          {"parse_errors_by_peer", peer_faults_json(s)},
           {"peers_up", s.peers_up},
           {"peers_known", s.peers_known},
           {"last_read_age_ms", s.last_read_age_ms},
@@ -107,6 +116,8 @@ std::string state_json(const StateView& state) {
                     {"gate_inc", state.gate_inc},
                     {"gate_connected", state.gate_inc != 0},
                     {"subscribers", state.subscribers},
+                    {"malformed_kept", state.malformed.kept()},
+                    {"malformed_not_kept", state.malformed.not_kept()},
                     {"sessions", sessions},
                     {"counters", counters_json(state.counters)},
                     {"ring", ring_json(state.ring)}};

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bmp-recv/config.h"
 #include "bmp-recv/counters.h"
+#include "bmp-recv/malformed_store.h"
 #include "bmp-recv/record_ring.h"
 #include "common/result.h"
 
@@ -20,6 +23,8 @@ struct StateView {
     bool paused = false, synced = false;
     std::uint64_t bytes = 0, messages = 0, faults = 0;
     std::size_t peers_up = 0, peers_known = 0;
+    // Null: no decoder yet.
+    const std::map<std::pair<std::string, Fault>, std::uint64_t>* peer_faults = nullptr;
     std::int64_t last_read_age_ms = 0, drained_age_ms = 0;
   };
   const Config& config;
@@ -28,6 +33,7 @@ struct StateView {
   std::uint64_t recv_inc = 0;
   std::uint64_t gate_inc = 0;
   bool subscribers = false;
+  const MalformedStore& malformed;
   std::vector<Session> sessions;
 };
 // The key of the dump, and the label of the metric.

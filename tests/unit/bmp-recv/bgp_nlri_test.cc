@@ -57,6 +57,12 @@ TEST_CASE("prefixes are read in the form that fits") {
       // Readable with identifiers only, but those are too strange to be believed against the OPENs.
       {"ff000001 18 0a 01 02", false, PathIds::kNo, kBad, ""},
       {"ff000001 18 0a 01 02", false, PathIds::kYes, kOk, "10.1.2.0/24#4278190081"},
+      // A large identifier that reads as a prefix length: what follows it would be no prefix that anybody announces.
+      {"18000001 18 0a 01 02", false, PathIds::kYes, kOk, "10.1.2.0/24#402653185"},
+      {"20000001 18 0a 01 02 20000002 18 0a 01 03", false, PathIds::kYes, kOk,
+       "10.1.2.0/24#536870913 10.1.3.0/24#536870914"},
+      // Several default routes are no misread identifiers when they have their own.
+      {"00000001 00 00000002 00", false, PathIds::kYes, kOk, "0.0.0.0/0#1 0.0.0.0/0#2"},
       // Fits in no form.
       {"00000001 21 0a 01 02 03 04", false, PathIds::kYes, kBad, ""},
       {"ff", false, PathIds::kYes, kBad, ""},
@@ -64,21 +70,39 @@ TEST_CASE("prefixes are read in the form that fits") {
   for (const auto& c : cases) {
     CAPTURE(c.bytes);
     std::vector<Prefix> list;
-    CHECK(parse_nlri(as_bytes(hex(c.bytes)), c.v6, c.expected, list) == c.result);
+    bool large_ids = false;
+    CHECK(parse_nlri(as_bytes(hex(c.bytes)), c.v6, c.expected, large_ids, list) == c.result);
     CHECK(print(list) == c.want);
   }
 }
 
 TEST_CASE("a bad field appends nothing") {
   std::vector<Prefix> list(1);
-  CHECK(parse_nlri(as_bytes(hex("18 0a 01 02 18 0a")), false, PathIds::kNo, list) == NlriResult::kBad);
+  bool large_ids = false;
+  CHECK(parse_nlri(as_bytes(hex("18 0a 01 02 18 0a")), false, PathIds::kNo, large_ids, list) == NlriResult::kBad);
   CHECK(list.size() == 1);
 }
 
 TEST_CASE("prefixes read from reused memory carry nothing over") {
   std::vector<Prefix> list;
-  REQUIRE(parse_nlri(as_bytes(hex("20 c0 00 02 ff")), false, PathIds::kNo, list) == NlriResult::kOk);
+  bool large_ids = false;
+  REQUIRE(parse_nlri(as_bytes(hex("20 c0 00 02 ff")), false, PathIds::kNo, large_ids, list) == NlriResult::kOk);
   list.clear();
-  REQUIRE(parse_nlri(as_bytes(hex("08 0a")), false, PathIds::kNo, list) == NlriResult::kOk);
+  REQUIRE(parse_nlri(as_bytes(hex("08 0a")), false, PathIds::kNo, large_ids, list) == NlriResult::kOk);
   CHECK(print(list) == "10.0.0.0/8");
+}
+
+TEST_CASE("a peer that is known to use large identifiers is believed where both forms look right") {
+  const std::string ambiguous = hex("180a0105 18 0a 01 02");  // two prefixes, or one with an identifier
+  std::vector<Prefix> list;
+  bool large_ids = false;
+  CHECK(parse_nlri(as_bytes(ambiguous), false, PathIds::kYes, large_ids, list) == NlriResult::kOkOtherForm);
+  CHECK(print(list) == "10.1.5.0/24 10.1.2.0/24");
+  list.clear();
+  // Cannot be read without identifiers.
+  CHECK(parse_nlri(as_bytes(hex("ff000001 18 0a 01 02")), false, PathIds::kYes, large_ids, list) == NlriResult::kOk);
+  CHECK(large_ids);
+  list.clear();
+  CHECK(parse_nlri(as_bytes(ambiguous), false, PathIds::kYes, large_ids, list) == NlriResult::kOk);
+  CHECK(print(list) == "10.1.2.0/24#403308805");
 }

@@ -597,3 +597,36 @@ TEST_CASE("families that are not decoded are counted") {
   REQUIRE(r.feed(monitoring(peer_header(1), update({}, plain_attributes() + reach, {}))));
   CHECK(r.shared.counters.other_families.at(Family{0x4004, 0xee}) == 1);
 }
+
+TEST_CASE("faults are counted by peer and reason, and the messages handed on whole") {
+  struct Kept : RawSink {
+    void on_malformed(const BmpFrame& frame, Fault fault) override { got.emplace_back(fault, frame.whole.size()); }
+    std::vector<std::pair<Fault, std::size_t>> got;
+  } kept;
+  Replay r({}, &kept);
+  const std::string bad = monitoring(peer_header(1), update({}, attribute(1, hex("09")), hex("08 0a")));
+  const std::string torn = bmp(4, hex("0002 0009 41"));
+  REQUIRE(r.feed(bad + torn + bad + monitoring(peer_header(2), kRoute)));
+  const auto& by_peer = r.decoder->peer_faults();
+  REQUIRE(by_peer.size() == 3);
+  CHECK(by_peer.at({"192.0.2.1", Fault::kOrigin}) == 2);
+  CHECK(by_peer.at({"192.0.2.1", Fault::kMissingAttribute}) == 2);
+  CHECK(by_peer.at({"", Fault::kInitiation}) == 1);
+  REQUIRE(kept.got.size() == 3);
+  CHECK(kept.got[0] == std::pair(Fault::kOrigin, bad.size()));
+  CHECK(kept.got[1] == std::pair(Fault::kInitiation, torn.size()));
+}
+
+TEST_CASE("counters of faults by peer are bounded") {
+  Replay r;
+  std::string stream;
+  for (unsigned n = 0; n < 2 * SessionDecoder::kMaxPeerFaults; ++n) {
+    std::string header = peer_header(1);
+    header[24] = static_cast<char>(n >> 8);
+    header[25] = static_cast<char>(n);
+    stream += monitoring(header, "no BGP message");
+  }
+  REQUIRE(r.feed(stream));
+  CHECK(r.decoder->peer_faults().size() == SessionDecoder::kMaxPeerFaults);
+  CHECK(r.decoder->faults() == 2 * SessionDecoder::kMaxPeerFaults);
+}
