@@ -26,15 +26,27 @@ std::string check_name(const std::string& text) {
   return plain && text.size() <= 64 ? std::string() : "expected at most 64 characters without spaces or quotes";
 }
 
+std::vector<ListenAddress> parsed(const std::vector<std::string>& texts) {
+  std::vector<ListenAddress> list;
+  for (const std::string& text : texts)
+    if (ListenAddress a; parse_listen_address(text, a)) list.push_back(std::move(a));
+  return list;
+}
+
 std::string check_tags(const Config& c) {
   if (c.router_id != "tag") return {};
   std::set<std::string> seen;
-  for (const ListenAddress& a : c.listen_addresses()) {
-    if (a.tag.empty()) return fmt::format("key listen: {}: router-id is tag, so each address needs ,tag=NAME", a.text);
-    if (!seen.insert(a.tag).second)
-      return fmt::format("key listen: tag {} stands at two addresses; each router needs its own", a.tag);
-  }
-  return {};
+  const auto check = [&seen](const char* key, const std::vector<ListenAddress>& list) {
+    for (const ListenAddress& a : list) {
+      if (a.tag.empty())
+        return fmt::format("key {}: {}: router-id is tag, so each address needs ,tag=NAME", key, a.text);
+      if (!seen.insert(a.tag).second)
+        return fmt::format("key {}: tag {} stands at two addresses; each router needs its own", key, a.tag);
+    }
+    return std::string();
+  };
+  const std::string listen = check("listen", c.listen_addresses());
+  return listen.empty() ? check("dial", c.dial_addresses()) : listen;
 }
 
 }  // namespace
@@ -44,12 +56,8 @@ std::string Config::collector() const {
   return cluster_id == 0 ? cluster_name : fmt::format("{}-{}", cluster_name, cluster_id);
 }
 
-std::vector<ListenAddress> Config::listen_addresses() const {
-  std::vector<ListenAddress> list;
-  for (const std::string& text : listen)
-    if (ListenAddress a; parse_listen_address(text, a)) list.push_back(std::move(a));
-  return list;
-}
+std::vector<ListenAddress> Config::listen_addresses() const { return parsed(listen); }
+std::vector<ListenAddress> Config::dial_addresses() const { return parsed(dial); }
 
 std::vector<IpPrefix> Config::allowed() const {
   std::vector<IpPrefix> list;
@@ -67,6 +75,7 @@ void add_options(Options& o, Config& c) {
          check_name);
   o.list("listen", &c.listen, "address to accept routers on, ADDRESS:PORT[,tag=NAME]", check_listen);
   o.choice("router-id", &c.router_id, {"ip", "sysname", "tag"}, "what identifies a router");
+  o.list("dial", &c.dial, "router that listens for collectors, to be dialled, ADDRESS:PORT[,tag=NAME]", check_listen);
   o.list("allow", &c.allow, "prefix that routers may connect from; none: any", check_prefix);
   o.text("gate-socket", &c.gate_socket, "where kafka-gate connects", check_endpoint);
   o.text("publish-socket", &c.publish_socket, "where records are published, lossy", check_endpoint);

@@ -18,6 +18,7 @@ struct Config {
   std::string collector_id;  // empty: by cluster
   std::vector<std::string> listen{"[::]:1790"};
   std::string router_id = "ip";
+  std::vector<std::string> dial;  // routers that listen
   std::vector<std::string> allow;
   std::string gate_socket = "ipc:///run/bmp-ha/link.sock";
   std::string publish_socket = "ipc:///run/bmp-ha/records.sock";
@@ -34,6 +35,7 @@ struct Config {
 
   std::string collector() const;
   std::vector<ListenAddress> listen_addresses() const;
+  std::vector<ListenAddress> dial_addresses() const;
   std::vector<IpPrefix> allowed() const;
 };
 

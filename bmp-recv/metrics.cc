@@ -99,6 +99,7 @@ MetricsPage metrics_page(const StateView& state) {
   page.counter("bmpha_recv_malformed_kept_total", "messages written to keep-malformed", state.malformed.kept());
   page.counter("bmpha_recv_malformed_not_kept_total", "messages that keep-malformed had no room for",
                state.malformed.not_kept());
+  page.counter("bmpha_recv_dial_failures_total", "routers that could not be dialled", state.dial_failures);
   page.gauge("bmpha_recv_gate_up", "1 while kafka-gate is connected", state.gate_inc != 0);
   page.gauge("bmpha_recv_ring_bytes", "bytes of records that the gate has not released", state.ring.bytes());
   page.gauge("bmpha_recv_ring_records", "records that the gate has not released", state.ring.records());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <random>
 
 #include "bmp-recv/bmp_parser.h"
@@ -53,6 +54,7 @@ struct Server::Connection {
   std::string ip;
   std::uint16_t port = 0;
   std::string tag;
+  std::optional<std::size_t> dialled;  // number of its address in the Dialer
   Phase phase = Phase::kHandshake;
   bool dropped = false;
   bool paused = false;
@@ -85,6 +87,7 @@ Server::Server(Loop& loop, const Config& config)
       collector_id_(config.collector()),
       collector_(collector_hash(collector_id_)),
       ring_(config.ring_bytes),
+      dialer_(config.dial_addresses()),
       buffer_(kReadSize + 2 * std::size_t{kMaxBmpMessage}),
       started_(BootClock::now()) {}
 Server::~Server() = default;
@@ -165,16 +168,37 @@ void Server::admit(Listener& l, Accepted accepted, BootTime now) {
     log_warn("connection refused", kv("router", ip), kv("reason", allowed ? "session-limit reached" : "not in allow"));
     return;
   }
+  start_connection(add_connection(std::move(accepted), l.address.tag, now));
+}
+
+void Server::dial(BootTime now) {
+  if (stopping_) return;
+  dialer_.poll(now, [&](std::size_t number, const std::string& tag, Accepted connection) {
+    if (connections_.size() >= config_.session_limit) {
+      ++shared_.counters.sessions_refused;
+      return dialer_.ended(number, now, Nanos{0});
+    }
+    Connection& c = add_connection(std::move(connection), tag, now);
+    c.dialled = number;
+    start_connection(c);
+  });
+}
+
+Server::Connection& Server::add_connection(Accepted accepted, const std::string& tag, BootTime now) {
   set_keepalive(accepted.fd.get());
   auto connection = std::make_unique<Connection>();
   Connection& c = *connection;
   c.fd = std::move(accepted.fd);
-  c.ip = ip;
+  c.ip = ip_text(accepted.ip);
   c.port = accepted.port;
-  c.tag = l.address.tag;
+  c.tag = tag;
   c.accepted = c.drained = c.last_read = now;
   c.watch = loop_.watch(c.fd.get(), [this, &c] { on_readable(c); });
   connections_.push_back(std::move(connection));
+  return c;
+}
+
+void Server::start_connection(Connection& c) {
   if (router_id_ != "sysname") {
     c.id = router_hash(collector_id_, router_id_ == "tag" ? c.tag : c.ip);
     c.id_known = true;
@@ -370,6 +394,8 @@ void Server::drop(Connection& c, const std::string& reason, bool expected) {
 // Without a word; once.
 void Server::end(Connection& c) {
   c.dropped = true;
+  const BootTime ended_at = BootClock::now();
+  if (c.dialled.has_value()) dialer_.ended(*c.dialled, ended_at, ended_at - c.accepted);
   const bool was_up = c.phase == Phase::kUp;
   if (was_up) {
     // Only an orderly end proves that nothing more was on its way; else W must not pass what was read.
@@ -468,6 +494,7 @@ void Server::tick() {
     tick_connection(*c, now);
     if (n < connections_.size() && connections_[n].get() == c) ++n;  // else it is gone
   }
+  dial(now);
   tick_collector(now);
   link_->tick(now);
   resume_paused();
@@ -604,7 +631,8 @@ void Server::finish_if_released(BootTime now) {
 }
 
 StateView Server::state() const {
-  StateView view{config_, shared_.counters, ring_, recv_inc_, link_->gate_inc(), publisher_->wanted(), malformed_, {}};
+  StateView view{config_,    shared_.counters,   ring_, recv_inc_, link_->gate_inc(), publisher_->wanted(),
+                 malformed_, dialer_.failures(), {}};
   for (const auto& c : connections_) {
     StateView::Session s;
     s.name = c->name;

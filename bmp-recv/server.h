@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bmp-recv/config.h"
+#include "bmp-recv/dialer.h"
 #include "bmp-recv/gate_link.h"
 #include "bmp-recv/loop.h"
 #include "bmp-recv/malformed_store.h"
@@ -57,6 +58,9 @@ class Server {
   bool accept_waiting(Listener& listener);
   void accept_again(BootTime now);
   void admit(Listener& listener, Accepted accepted, BootTime now);
+  void dial(BootTime now);
+  Connection& add_connection(Accepted accepted, const std::string& tag, BootTime now);
+  void start_connection(Connection& c);
   void on_readable(Connection& c);
   void read(Connection& c);
   void process(Connection& c, Bytes data);
@@ -106,6 +110,7 @@ class Server {
   std::unique_ptr<Publisher> publisher_;
   MetricsServer metrics_;
   MalformedStore malformed_;
+  Dialer dialer_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> dropped_;  // freed between callbacks

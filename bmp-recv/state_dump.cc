@@ -116,6 +116,7 @@ std::string state_json(const StateView& state) {
                     {"gate_inc", state.gate_inc},
                     {"gate_connected", state.gate_inc != 0},
                     {"subscribers", state.subscribers},
+                    {"dial_failures", state.dial_failures},
                     {"malformed_kept", state.malformed.kept()},
                     {"malformed_not_kept", state.malformed.not_kept()},
                     {"sessions", sessions},

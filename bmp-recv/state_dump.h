@@ -34,6 +34,7 @@ struct StateView {
   std::uint64_t gate_inc = 0;
   bool subscribers = false;
   const MalformedStore& malformed;
+  std::uint64_t dial_failures = 0;
   std::vector<Session> sessions;
 };
 // The key of the dump, and the label of the metric.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -43,19 +44,21 @@ bool parse_decimal(std::string_view text, T& out) {
 
 void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
 
-int bind_to(int fd, const ListenAddress& a) {
+// bind(2) or connect(2).
+using AddressCall = int (*)(int, const sockaddr*, socklen_t);
+int with_address(AddressCall call, int fd, const ListenAddress& a) {
   if (a.v6) {
     sockaddr_in6 s{};
     s.sin6_family = AF_INET6;
     s.sin6_port = htons(a.port);
     inet_pton(AF_INET6, a.host.c_str(), &s.sin6_addr);
-    return bind(fd, reinterpret_cast<const sockaddr*>(&s), sizeof s);
+    return call(fd, reinterpret_cast<const sockaddr*>(&s), sizeof s);
   }
   sockaddr_in s{};
   s.sin_family = AF_INET;
   s.sin_port = htons(a.port);
   inet_pton(AF_INET, a.host.c_str(), &s.sin_addr);
-  return bind(fd, reinterpret_cast<const sockaddr*>(&s), sizeof s);
+  return call(fd, reinterpret_cast<const sockaddr*>(&s), sizeof s);
 }
 
 }  // namespace
@@ -132,7 +135,7 @@ Result<Fd> listen_on(const ListenAddress& a) {
   if (!fd) return fail("open a socket for");
   set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   if (a.v6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
-  if (bind_to(fd.get(), a) != 0) return fail("bind");
+  if (with_address(bind, fd.get(), a) != 0) return fail("bind");
   if (listen(fd.get(), 1024) != 0) return fail("listen on");
   return R(std::move(fd));
 }
@@ -159,6 +162,21 @@ AcceptState accept_one(int listen_fd, Accepted& out) {
     out.port = ntohs(s.sin_port);
   }
   return AcceptState::kAccepted;
+}
+
+Fd connect_to(const ListenAddress& a, int& error) {
+  Fd fd(socket(a.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (fd && (with_address(connect, fd.get(), a) == 0 || errno == EINPROGRESS)) return fd;
+  error = errno;
+  return {};
+}
+
+ConnectState connect_state(int fd, int& error) {
+  pollfd p{fd, POLLOUT, 0};
+  if (poll(&p, 1, 0) <= 0) return ConnectState::kPending;
+  socklen_t size = sizeof error;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  return error == 0 ? ConnectState::kConnected : ConnectState::kFailed;
 }
 
 void set_keepalive(int fd) {

@@ -63,6 +63,11 @@ enum class AcceptState : std::uint8_t { kAccepted, kNone, kExhausted };
 // kExhausted: no descriptors or memory; try again later.
 AcceptState accept_one(int listen_fd, Accepted& out);
 
+// Begins to connect. No descriptor: it failed at once, with that error number.
+Fd connect_to(const ListenAddress& address, int& error);
+enum class ConnectState : std::uint8_t { kPending, kConnected, kFailed };
+ConnectState connect_state(int fd, int& error);
+
 // Finds a dead peer within about 4 s, with or without data on the way.
 void set_keepalive(int fd);
 

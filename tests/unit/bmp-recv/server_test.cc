@@ -553,3 +553,30 @@ TEST_CASE("a reload changes limits but no identity") {
   Gate gate(node.zmq, node.config.gate_socket, 11);
   CHECK(gate.wait_records(Node::id("127.0.0.2"), 2));
 }
+
+TEST_CASE("a router that listens is dialled, again when it comes late or has gone") {
+  const std::uint16_t port = free_port();
+  Node node([&](Config& c) { c.dial = {"127.0.0.1:" + std::to_string(port)}; });
+  std::this_thread::sleep_for(Millis{300});  // nobody listens yet: the first try fails
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_port = htons(port);
+  inet_pton(AF_INET, "127.0.0.1", &a.sin_addr);
+  const int on = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  REQUIRE(bind(listener, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0);
+  REQUIRE(listen(listener, 1) == 0);
+  Gate gate(node.zmq, node.config.gate_socket, 11);
+  const RouterId id = Node::id("127.0.0.1");
+  for (std::size_t session = 1; session <= 2; ++session) {
+    const int router = accept(listener, nullptr, nullptr);
+    REQUIRE(router >= 0);
+    const std::string hello = initiation("r1");
+    REQUIRE(::send(router, hello.data(), hello.size(), 0) == static_cast<ssize_t>(hello.size()));
+    REQUIRE(gate.wait_records(id, session == 1 ? 2 : 5));
+    close(router);
+  }
+  close(listener);
+  CHECK(gate.of(id).back().envelope.session.number == 2);
+}
