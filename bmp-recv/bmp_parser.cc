@@ -93,6 +93,22 @@ void take_capabilities(ByteReader r, MonitoringTlvs& out) {
   }
 }
 
+// False: of no known type.
+bool take_tlv(const IndexedTlv& t, const TlvTypes& types, MonitoringTlvs& out) {
+  if (t.type == types.stateless) {
+    take_capabilities(t.value, out);
+  } else if (t.type == types.table_name) {
+    out.table_name = as_text(t.value.rest());
+  } else if (t.type == types.group) {
+    ++out.groups;
+  } else if (t.type == types.path_mark && (t.value.remaining() == 4 || t.value.remaining() == 6)) {
+    ++out.path_marks;
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool parse_peer_header(ByteReader& r, PeerHeader& out) {
@@ -253,19 +269,7 @@ Fault parse_monitoring_tlvs(ByteReader r, MonitoringTlvs& out) {
   const TlvTypes* types = tlv_types(message_type);
   for (IndexedTlv t; next_indexed_tlv(r, t);) {
     if (t.type == message_type) continue;
-    if (types == nullptr || (t.type & kEnterpriseBit) != 0) {
-      ++out.unknown;
-    } else if (t.type == types->stateless) {
-      take_capabilities(t.value, out);
-    } else if (t.type == types->table_name) {
-      out.table_name = as_text(t.value.rest());
-    } else if (t.type == types->group) {
-      ++out.groups;
-    } else if (t.type == types->path_mark && (t.value.remaining() == 4 || t.value.remaining() == 6)) {
-      ++out.path_marks;
-    } else {
-      ++out.unknown;
-    }
+    if (types == nullptr || (t.type & kEnterpriseBit) != 0 || !take_tlv(t, *types, out)) ++out.unknown;
   }
   return Fault::kNone;
 }
