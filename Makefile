@@ -43,6 +43,7 @@ PKGS_bmp-recv := $(PKGS_common) libxxhash libcrypto
 PKGS_ha-arbiter := $(PKGS_common) hiredis libssl libcrypto
 PKGS_kafka-gate := $(PKGS_common) rdkafka
 PKGS_psql-sink := $(PKGS_common) rdkafka libpq
+PKGS_bmp-tap := $(PKGS_bmp-recv) rdkafka
 PKGS_all := $(sort $(foreach t,$(TOOLS),$(PKGS_$(t))))
 
 NO_BUILD_GOALS := clean help format install-deps
@@ -97,6 +98,14 @@ $(OUT)/bin/$(1): $(OUT)/obj/$(1)/main.o $$(LIB_$(1)) $$(LIB_common)
 	@echo "  LINK $$@"
 	@$$(LINK) $$^ $$(call PKG_LIBS,$(1)) -o $$@
 endef
+# bmp-tap runs the decoder of bmp-recv: it lives beside it and is linked with it.
+$(eval $(call archive,bmp-tap,$(sort $(filter-out bmp-recv/tap/main.cc,$(wildcard bmp-recv/tap/*.cc)))))
+bmp-tap: $(OUT)/bin/bmp-tap
+$(OUT)/bin/bmp-tap: $(OUT)/obj/bmp-recv/tap/main.o $(LIB_bmp-tap) $(LIB_bmp-recv) $(LIB_common)
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(LINK) $^ $(call PKG_LIBS,bmp-tap) -o $@
+
 TOOLS_PRESENT := $(foreach t,$(TOOLS),$(if $(wildcard $(t)/main.cc),$(t)))
 $(foreach t,$(TOOLS_PRESENT),$(eval $(call program,$(t))))
 
@@ -115,7 +124,7 @@ $(OUT)/lib/wall_clock.so: tests/preload/wall_clock.cc $(FLAGS_STAMP)
 	@$(filter-out -MMD -MP,$(COMPILE)) $(LDFLAGS) -shared -fPIC $< -o $@
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*.cc tests/unit/*/*.cc tests/support/*.cc tests/compat/*/*/*.cc))
-$(OUT)/bin/unit: $(call objects,$(UNIT_SRC)) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
+$(OUT)/bin/unit: $(call objects,$(UNIT_SRC)) $(LIB_bmp-tap) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	@$(LINK) $^ $(call PKG_LIBS,all) -o $@
@@ -142,8 +151,8 @@ endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzz_program,$(f))))
 
 .PHONY: all programs unit check check-programs test test-long mutants matrix routers explore demo up down bench lint asan format fuzz-programs clean \
-  help install-deps install $(TOOLS)
-all: $(TOOLS_PRESENT)
+  help install-deps install $(TOOLS) bmp-tap
+all: $(TOOLS_PRESENT) bmp-tap
 programs: all $(TEST_TOOLS:%=$(OUT)/bin/%) $(OUT)/lib/wall_clock.so
 fuzz-programs: $(FUZZERS:%=$(OUT)/bin/%)
 check-programs: programs fuzz-programs $(OUT)/bin/unit
@@ -204,7 +213,7 @@ bench:  ## measure each stage, write build/bench.json
 asan:  ## unit tests and corpus replay under address and undefined sanitizers
 	$(MAKE) --no-print-directory BUILD=asan check
 
-ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS),$(t)/*.cc $(t)/*.h) \
+ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS) bmp-recv/tap,$(t)/*.cc $(t)/*.h) \
   tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/fuzz/*.h tests/tools/*.cc tests/preload/*.cc \
   tests/explore/*.cc tests/explore/*.h tests/simulate/*.cc tests/simulate/*.h \
   tests/compat/*/*/*.cc tests/compat/*/*/*.h))
@@ -227,8 +236,8 @@ PREFIX ?= /usr/local
 install: all  ## install tools, scripts and manual pages (DESTDIR, PREFIX)
 	@[[ $(BUILD) != mutable ]] || { echo "BUILD=mutable is for tests: its rules can be switched off" >&2; exit 100; }
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 755 $(TOOLS:%=$(OUT)/bin/%) scripts/bmp-ha $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(foreach t,$(TOOLS),$(t)/$(t).8) scripts/bmp-ha.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(TOOLS:%=$(OUT)/bin/%) $(OUT)/bin/bmp-tap scripts/bmp-ha $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(foreach t,$(TOOLS),$(t)/$(t).8) bmp-recv/tap/bmp-tap.8 scripts/bmp-ha.8 $(DESTDIR)$(PREFIX)/share/man/man8
 
 install-deps:  ## install the Debian packages that are missing
 	scripts/install-deps

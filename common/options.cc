@@ -117,7 +117,9 @@ struct Options::Impl {
     k.name = name;
     keys.emplace(name, std::move(key));
     k.cli = nullptr;
-    if (!help.empty()) k.cli = app.add_option("--" + name, k.given, help)->group("Settings")->expected(1)->take_all();
+    if (help.empty()) return k;
+    k.cli = app.add_option("--" + name, k.given, help)->group("Settings")->expected(1)->take_all();
+    k.cli->allow_extra_args(false);  // one value each time: what follows may be a word without a key
     return k;
   }
 
@@ -353,6 +355,10 @@ void Options::choice(const std::string& key, std::string* target, std::vector<st
   };
   keeps(k, target);
   k.set = [target](const Values& v) { *target = v[0]; };
+}
+
+void Options::positional(const std::string& name, std::string* target, const std::string& help) {
+  impl_->app.add_option(name, *target, help);
 }
 
 void Options::cross_check(std::function<std::string()> check) { impl_->cross.push_back(std::move(check)); }

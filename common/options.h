@@ -55,6 +55,8 @@ class Options {
   void secret(const std::string& key, std::string* target, const std::string& help);
   // A choice of fixed words.
   void choice(const std::string& key, std::string* target, std::vector<std::string> words, const std::string& help);
+  // A word without a key, on the command line only; may be left out.
+  void positional(const std::string& name, std::string* target, const std::string& help);
   // Checks that concern several keys; an error names the key to change. Run last.
   void cross_check(std::function<std::string()> check);
 

@@ -11,17 +11,12 @@
 #include <string>
 #include <unordered_map>
 
+#include "common/kafka_consumer.h"
 #include "psql-sink/batch.h"
 #include "psql-sink/copy_format.h"
 #include "psql-sink/pg_connection.h"
 
 namespace bmpha::sink {
-
-struct Partition {
-  std::string topic;
-  std::int32_t number = 0;
-  auto operator<=>(const Partition&) const = default;  // NOLINT(modernize-use-nullptr): misread by clang-tidy 14
-};
 
 enum class Outcome : std::uint8_t {
   kCommitted,

@@ -12,7 +12,6 @@
 #include "common/event_loop.h"
 #include "common/metrics.h"
 #include "common/outage.h"
-#include "psql-sink/kafka_consumer.h"
 #include "psql-sink/maintenance.h"
 #include "psql-sink/status.h"
 #include "psql-sink/writer.h"

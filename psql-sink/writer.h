@@ -20,7 +20,6 @@
 #include "common/outage.h"
 #include "psql-sink/fence_watch.h"
 #include "psql-sink/ingest.h"
-#include "psql-sink/kafka_consumer.h"
 #include "psql-sink/latency.h"
 
 namespace bmpha::sink {

@@ -1,4 +1,4 @@
-#include "psql-sink/kafka_consumer.h"
+#include "common/kafka_consumer.h"
 
 #include <fmt/format.h>
 #include <librdkafka/rdkafka.h>
@@ -12,7 +12,7 @@
 #include "common/kafka_header.h"
 #include "common/log.h"
 
-namespace bmpha::sink {
+namespace bmpha {
 namespace {
 
 struct ConfDeleter {
@@ -137,8 +137,7 @@ void KafkaConsumer::Impl::on_error(rd_kafka_t*, int code, const char* reason, vo
 KafkaConsumer::KafkaConsumer() : impl_(std::make_unique<Impl>()) {}
 KafkaConsumer::~KafkaConsumer() { close(); }
 
-Status KafkaConsumer::open(const KafkaConnection& connection, const std::string& group,
-                           const std::vector<std::string>& topics, Callbacks callbacks) {
+Status KafkaConsumer::start(const KafkaConnection& connection, const std::string& group, Callbacks callbacks) {
   impl_->callbacks = std::move(callbacks);
   std::unique_ptr<rd_kafka_conf_t, ConfDeleter> conf(rd_kafka_conf_new());
   std::vector<std::pair<std::string, std::string>> settings(kDefaults.begin(), kDefaults.end());
@@ -164,10 +163,31 @@ Status KafkaConsumer::open(const KafkaConnection& connection, const std::string&
   impl_->queue.reset(rd_kafka_queue_get_consumer(impl_->client));
   static constexpr std::uint64_t kOne = 1;
   rd_kafka_queue_io_event_enable(impl_->queue.get(), impl_->fd, &kOne, sizeof kOne);
+  return Status::ok();
+}
+
+Status KafkaConsumer::open(const KafkaConnection& connection, const std::string& group,
+                           const std::vector<std::string>& topics, Callbacks callbacks) {
+  if (Status s = start(connection, group, std::move(callbacks)); !s) return s;
   const List list(rd_kafka_topic_partition_list_new(static_cast<int>(topics.size())));
   for (const std::string& t : topics) rd_kafka_topic_partition_list_add(list.get(), t.c_str(), RD_KAFKA_PARTITION_UA);
   if (const auto e = rd_kafka_subscribe(impl_->client, list.get()); e != RD_KAFKA_RESP_ERR_NO_ERROR)
     return Status::error(fmt::format("subscribe: {}", rd_kafka_err2str(e)));
+  return Status::ok();
+}
+
+// The client wants a name; without a subscription and without stored offsets no broker keeps it.
+Status KafkaConsumer::open_alone(const KafkaConnection& connection, Callbacks callbacks) {
+  return start(connection, "bmp-ha-reader", std::move(callbacks));
+}
+
+Status KafkaConsumer::read_from(const std::vector<std::pair<Partition, std::int64_t>>& positions) {
+  const List list(rd_kafka_topic_partition_list_new(static_cast<int>(positions.size())));
+  for (const auto& [partition, offset] : positions)
+    rd_kafka_topic_partition_list_add(list.get(), partition.topic.c_str(), partition.number)->offset = offset;
+  if (const auto e = rd_kafka_assign(impl_->client, list.get()); e != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return Status::error(fmt::format("assign: {}", rd_kafka_err2str(e)));
+  impl_->ever_assigned = true;
   return Status::ok();
 }
 
@@ -258,4 +278,4 @@ void KafkaConsumer::close() {
   ::close(impl_->fd);
 }
 
-}  // namespace bmpha::sink
+}  // namespace bmpha

@@ -1,7 +1,7 @@
-// The Kafka side: a member of a consumer group whose positions come from elsewhere. A new partition is paused until
-// its position is given; the group's stored offsets are written as a hint for lag tools and never read. With
-// common/kafka_topic this is the only file pair that includes librdkafka. All calls from one thread, but for
-// watermarks().
+// Reads from Kafka, with positions that come from elsewhere: as a member of a consumer group (open), where a new
+// partition is paused until its position is given and the group's stored offsets are written as a hint for lag tools
+// and never read; or alone (open_alone), leaving no trace. This file pair includes librdkafka. All calls from one
+// thread, but for watermarks().
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,21 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "common/byte_reader.h"
 #include "common/clock.h"
 #include "common/kafka_topic.h"
 #include "common/result.h"
-#include "psql-sink/ingest.h"
 
-namespace bmpha::sink {
+namespace bmpha {
+
+struct Partition {
+  std::string topic;
+  std::int32_t number = 0;
+  auto operator<=>(const Partition&) const = default;  // NOLINT(modernize-use-nullptr): misread by clang-tidy 14
+};
 
 // A record with its bytes; they live as long as `owner`.
 struct KafkaMessage {
@@ -56,6 +63,10 @@ class KafkaConsumer {
   // Subscribes. Fails on settings that librdkafka refuses; an unreachable broker is no failure.
   Status open(const KafkaConnection& connection, const std::string& group, const std::vector<std::string>& topics,
               Callbacks callbacks);
+  // Without a group: reads nothing before read_from().
+  Status open_alone(const KafkaConnection& connection, Callbacks callbacks);
+  // Reads these partitions, each from its offset. Only after open_alone().
+  Status read_from(const std::vector<std::pair<Partition, std::int64_t>>& positions);
   // Readable when there is something to poll for.
   int event_fd() const;
   // Serves callbacks and up to `most` records. True: there may be more.
@@ -72,8 +83,9 @@ class KafkaConsumer {
   void close();
 
  private:
+  Status start(const KafkaConnection& connection, const std::string& group, Callbacks callbacks);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace bmpha::sink
+}  // namespace bmpha
