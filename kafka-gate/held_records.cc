@@ -160,7 +160,7 @@ void HeldRecords::hold(Session& s, const Envelope& e, Body body) {
   h.envelope = e;
   h.body = std::move(body);
   h.session = s.ordinal;
-  h.partition = partition_of(e.key, settings_->partitions);
+  h.partition = slot_of(e.topic, e.key, settings_->partitions);
   held_.push_back(std::move(h));
   bytes_ += cost(e);
   s.last_pos = pos;

@@ -49,8 +49,7 @@ struct Ticket {
 // One Kafka record to produce.
 struct Copy {
   Ticket ticket;
-  std::uint32_t partition = 0;
-  TopicSelector topic = TopicSelector::kOther;
+  std::uint32_t partition = 0;  // counted through all topics: a slot of partition.h
   Hash128 key;
   KafkaHeader header;
   Body body;  // empty for control records
@@ -100,7 +99,8 @@ class HeldRecords {
  public:
   struct Settings {
     std::string node;
-    std::uint32_t partitions = 16;
+    std::uint32_t partitions = 16;  // of each topic
+    std::uint32_t topics = 1;       // that control records go to
     Nanos retain = std::chrono::seconds(5);
     Nanos release_wait = Millis(1500);  // in-flight records are waited for this long at a release
     Nanos gap_wait = std::chrono::seconds(3);
@@ -188,11 +188,11 @@ class HeldRecords {
   struct Held {
     Envelope envelope;
     Body body;
-    std::uint64_t session = 0;  // ordinal
-    std::uint32_t partition = 0;
-    std::uint32_t pending = 0;  // copies not yet acknowledged, once sent
-    bool acked = false;         // all copies acknowledged under this claim
-    bool ever_acked = false;    // ... or under an earlier one
+    std::uint64_t session = 0;    // ordinal
+    std::uint32_t partition = 0;  // as in Copy
+    std::uint32_t pending = 0;    // copies not yet acknowledged, once sent
+    bool acked = false;           // all copies acknowledged under this claim
+    bool ever_acked = false;      // ... or under an earlier one
   };
   // One session's dump (G1), from its first record to its `synced` or the session's end.
   struct Dump {

@@ -152,8 +152,10 @@ void HeldRecords::reset_sending(std::uint64_t from) {
 
 // --- sending
 
-// Control records concern the whole router: one copy to each partition.
-std::uint32_t HeldRecords::everywhere() const { return rule_on("G4-broadcast") ? settings_->partitions : 1; }
+// Control records concern the whole router: one copy to each partition of each topic.
+std::uint32_t HeldRecords::everywhere() const {
+  return rule_on("G4-broadcast") ? settings_->partitions * settings_->topics : 1;
+}
 
 // G4: `run` goes to every partition before anything else of the claim, and before each session's part.
 void HeldRecords::begin_run(const SessionId& session) {
@@ -244,7 +246,6 @@ Copy HeldRecords::held_copy(const Held& h) const {
   Copy c = control_copy(CopyOf::kHeld, e.kind, e.session, is_control(e.kind) ? copy_next_ : h.partition);
   c.ticket.position = cursor_;
   c.ticket.bytes = e.payload_size;
-  c.topic = e.topic;
   c.key = e.key;
   c.header.replay = e.read_time < claim_time_ && rule_on("G4-replay");
   c.header.in_dump = e.in_dump;

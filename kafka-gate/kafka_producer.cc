@@ -12,7 +12,6 @@
 
 #include "common/log.h"
 #include "common/rules.h"
-#include "kafka-gate/partition.h"
 
 namespace bmpha::gate {
 namespace {
@@ -219,6 +218,8 @@ KafkaProducer::Sent KafkaProducer::send(const Copy& copy) {
   Impl& k = *impl_;
   if (is_lost() || k.instance.handle == nullptr) return Sent::kFull;
   if (k.outstanding >= k.settings.max_messages || k.outstanding_bytes >= k.settings.max_bytes) return Sent::kFull;
+  const std::uint32_t topic = copy.partition / k.settings.partitions;
+  if (topic >= k.settings.topics.size()) return Sent::kNoTopic;
   auto rider = std::make_unique<Rider>();
   rider->ticket = copy.ticket;
   rider->body = copy.body;
@@ -230,12 +231,11 @@ KafkaProducer::Sent KafkaProducer::send(const Copy& copy) {
   static const std::uint8_t kEmpty = 0;
   const std::uint8_t* data = copy.body.value.empty() ? &kEmpty : copy.body.value.data();
   void* value = const_cast<std::uint8_t*>(data);  // NOLINT: librdkafka never writes through it
-  const std::string& topic = topic_of(copy.topic, k.settings.topic);
   std::array<rd_kafka_vu_t, 6> fields{};
   fields[0].vtype = RD_KAFKA_VTYPE_TOPIC;
-  fields[0].u.cstr = topic.c_str();
+  fields[0].u.cstr = k.settings.topics[topic].c_str();
   fields[1].vtype = RD_KAFKA_VTYPE_PARTITION;
-  fields[1].u.i32 = static_cast<std::int32_t>(copy.partition);
+  fields[1].u.i32 = static_cast<std::int32_t>(copy.partition % k.settings.partitions);
   fields[2].vtype = RD_KAFKA_VTYPE_KEY;
   fields[2].u.mem = {key.data(), key.size()};
   fields[3].vtype = RD_KAFKA_VTYPE_VALUE;

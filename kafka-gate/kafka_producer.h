@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/clock.h"
 #include "common/kafka_topic.h"
@@ -21,11 +22,12 @@ class KafkaProducer {
  public:
   struct Settings {
     KafkaConnection connection;
-    std::string topic;
+    std::vector<std::string> topics;       // by number, see partition.h
+    std::uint32_t partitions = 16;         // of each
     std::uint64_t max_bytes = 256u << 20;  // handed over and unanswered
     std::uint32_t max_messages = 100'000;
   };
-  enum class Sent { kYes, kFull, kTooLarge };
+  enum class Sent { kYes, kFull, kTooLarge, kNoTopic };
   struct Answer {
     Ticket ticket;
     bool delivered = false;  // false: refused for ever

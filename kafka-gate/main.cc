@@ -21,19 +21,24 @@ int run(int argc, char** argv) {
   o.text("kafka-brokers", &c.kafka.brokers, "Kafka brokers, host:port[,host:port...]", check_kafka_brokers);
   o.list("kafka-option", &c.kafka.options, "librdkafka property, key=value", check_kafka_option);
   o.text("topic", &c.topic, "topic of all parsed records", check_topic_name);
-  o.number("partitions", &c.partitions, "partitions of the topic, the same in gates and sinks", 1, 10000);
+  o.text("raw-topic", &c.raw_topic, "topic of BMP as it came, where bmp-recv publishes it; empty: none",
+         [](const std::string& text) { return text.empty() ? std::string() : check_topic_name(text); });
+  o.number("partitions", &c.partitions, "partitions of each topic, the same in gates and sinks", 1, 10000);
   o.bytes("bytes-limit", &c.bytes_limit, "most memory for held records", 8u << 20);
   o.duration("retain", &c.retain, "held records are kept until the owner's progress has passed them by this");
   o.duration("kafka-bad", &c.kafka_bad, "Kafka counts as failing after this without progress", Millis{500});
   o.duration("kafka-good", &c.kafka_good, "... and as good again after this without trouble");
   add_metrics_option(o, &c.metrics_listen);
   o.text("dump-file", &c.dump_file, "where USR1 writes the state as JSON; empty: standard output");
-  o.flag("create-topics", &c.create_topics, "create the topic and exit");
+  o.flag("create-topics", &c.create_topics, "create the topics and exit");
   o.number("replication", &c.replication, "with --create-topics: copies of each partition", 1, 100);
   o.number("min-insync-replicas", &c.min_insync, "with --create-topics: copies that must be written", 1, 100);
   o.duration("retention", &c.retention, "with --create-topics: how long records are kept", Millis{60000});
   o.cross_check([&c] {
     if (std::string e = check_node_name_given(c.node); !e.empty() && !c.create_topics) return e;
+    if (c.raw_topic == c.topic)
+      return fmt::format("key \"raw-topic\": value \"{}\": expected another topic than that of parsed records",
+                         c.raw_topic);
     if (c.min_insync > c.replication)
       return fmt::format("key \"min-insync-replicas\": value \"{}\": expected at most replication = {}", c.min_insync,
                          c.replication);

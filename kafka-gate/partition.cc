@@ -39,6 +39,8 @@ std::uint32_t partition_of(const Hash128& key, std::uint32_t partitions) {
   return (murmur2(to_hex(key)) & 0x7fffffff) % partitions;
 }
 
-const std::string& topic_of(TopicSelector, const std::string& topic) { return topic; }
+std::uint32_t slot_of(TopicSelector selector, const Hash128& key, std::uint32_t partitions) {
+  return topic_of(selector) * partitions + partition_of(key, partitions);
+}
 
 }  // namespace bmpha::gate

@@ -145,6 +145,7 @@ Gate::Settings gate_settings(const Config& c, std::uint64_t gate_inc) {
   Gate::Settings s;
   s.held.node = c.node;
   s.held.partitions = static_cast<std::uint32_t>(c.partitions);
+  s.held.topics = static_cast<std::uint32_t>(c.topics().size());
   s.held.retain = c.retain;
   s.gate_inc = gate_inc;
   s.bytes_limit = c.bytes_limit;
@@ -172,13 +173,14 @@ Status Service::start() {
 
   KafkaProducer::Settings producer;
   producer.connection = config_.kafka;
-  producer.topic = config_.topic;
+  producer.topics = config_.topics();
+  producer.partitions = static_cast<std::uint32_t>(config_.partitions);
   auto opened = KafkaProducer::open(producer);
   if (!opened) return Status::error(opened.error());
   producer_ = std::move(opened.value());
   TopicWatch::Settings watch;
   watch.connection = config_.kafka;
-  watch.topic = config_.topic;
+  watch.topics = config_.topics();
   watch.partitions = static_cast<std::uint32_t>(config_.partitions);
   watch_ = std::make_unique<TopicWatch>(watch);
   if (Status s = watch_->start(); !s) return s;
@@ -206,7 +208,8 @@ int Service::run() {
     return kExitEnvironment;
   }
   log_info("started", kv("version", version()), kv("gate_inc", gate_inc_), kv("topic", config_.topic),
-           kv("partitions", config_.partitions), kv("brokers", config_.kafka.brokers));
+           kv("raw_topic", config_.raw_topic), kv("partitions", config_.partitions),
+           kv("brokers", config_.kafka.brokers));
   loop_.run();
   log_info("stopped", kv("undelivered", producer_->outstanding()));
   return exit_code_;
@@ -305,6 +308,9 @@ bool Service::send_copies(BootTime now) {
         return Gate::Handed::kYes;
       case KafkaProducer::Sent::kTooLarge:
         if (!refusal_) refusal_ = Refusal{"larger than message.max.bytes", copy.body.value.size()};
+        return Gate::Handed::kRefused;
+      case KafkaProducer::Sent::kNoTopic:
+        refusal_ = Refusal{"raw BMP, and raw-topic is not set", copy.body.value.size()};
         return Gate::Handed::kRefused;
       case KafkaProducer::Sent::kFull:
         break;
@@ -415,7 +421,7 @@ void Service::on_topic(const TopicWatch::Answer& a, BootTime now) {
     log_event(a.reached ? LogLevel::kError : LogLevel::kWarn, "kafka trouble", kv("why", trouble));
   }
   if (news && trouble.empty())
-    log_info("kafka works again", kv("topic", config_.topic), kv("partitions", a.info.partitions),
+    log_info("kafka works again", kv("topic", config_.topic), kv("partitions", config_.partitions),
              kv("seconds", seconds_of(kafka_outage_.works(now).value_or(Nanos{0}))));
   topic_trouble_ = trouble;
   if (!a.reached) return;
@@ -525,22 +531,13 @@ const std::vector<int>& gate_signals() {
 
 int run_gate(const Config& config) { return Service(config).run(); }
 
-int create_topics(const Config& config) {
-  auto topics = KafkaTopics::open(config.kafka);
-  if (!topics) {
-    log_error("cannot start", kv("why", topics.error()));
-    return kExitUsage;
-  }
-  TopicSpec spec;
-  spec.topic = config.topic;
-  spec.partitions = static_cast<std::uint32_t>(config.partitions);
-  spec.replication = static_cast<std::uint32_t>(config.replication);
-  spec.min_insync = static_cast<std::uint32_t>(config.min_insync);
-  spec.retention = config.retention;
+namespace {
+
+int create_topic(KafkaTopics& topics, const TopicSpec& spec) {
   constexpr Millis kTimeout{10000};
-  Result<TopicInfo> info = topics.value()->describe(spec.topic, true, kTimeout);
+  Result<TopicInfo> info = topics.describe(spec.topic, true, kTimeout);
   if (info && !info.value().exists) {
-    const Result<bool> made = topics.value()->create(spec, kTimeout);
+    const Result<bool> made = topics.create(spec, kTimeout);
     if (!made) {
       log_error("cannot create topic", kv("topic", spec.topic), kv("why", made.error()));
       return kExitEnvironment;
@@ -557,6 +554,26 @@ int create_topics(const Config& config) {
   for (const std::string& r : verdict.refuse) log_error("kafka topic", kv("why", r));
   if (verdict.refuse.empty()) log_info("topic is there", kv("topic", spec.topic));
   return verdict.refuse.empty() ? kExitDone : kExitUsage;
+}
+
+}  // namespace
+
+int create_topics(const Config& config) {
+  auto topics = KafkaTopics::open(config.kafka);
+  if (!topics) {
+    log_error("cannot start", kv("why", topics.error()));
+    return kExitUsage;
+  }
+  TopicSpec spec;
+  spec.partitions = static_cast<std::uint32_t>(config.partitions);
+  spec.replication = static_cast<std::uint32_t>(config.replication);
+  spec.min_insync = static_cast<std::uint32_t>(config.min_insync);
+  spec.retention = config.retention;
+  for (const std::string& topic : config.topics()) {
+    spec.topic = topic;
+    if (const int code = create_topic(*topics.value(), spec); code != kExitDone) return code;
+  }
+  return kExitDone;
 }
 
 }  // namespace bmpha::gate

@@ -20,6 +20,7 @@ struct Config {
   std::string status_socket = "ipc:///run/bmp-ha/status.sock";
   KafkaConnection kafka{"127.0.0.1:9092", {}};
   std::string topic = "openbmp.parsed";
+  std::string raw_topic;  // empty: none
   std::uint64_t partitions = 16;
   std::uint64_t bytes_limit = 2ull << 30;
   Millis retain = kDefaultRetain;
@@ -32,13 +33,17 @@ struct Config {
   std::uint64_t replication = 1;
   std::uint64_t min_insync = 1;
   Millis retention{24 * 3600 * 1000};
+
+  std::vector<std::string> topics() const {
+    return raw_topic.empty() ? std::vector{topic} : std::vector{topic, raw_topic};
+  }
 };
 
 // Signals that run_gate() reads; block them first thing in main.
 const std::vector<int>& gate_signals();
 // Runs until TERM or INT, or until the topic forbids it. Returns the exit code.
 int run_gate(const Config& config);
-// Creates the topic or says that it is there; exit code.
+// Creates the topics or says that they are there; exit code.
 int create_topics(const Config& config);
 
 }  // namespace bmpha::gate

@@ -29,14 +29,17 @@ Status TopicWatch::start() {
 
 TopicWatch::Answer TopicWatch::ask(bool with_config) {
   Answer a;
-  Result<TopicInfo> info = topics_->describe(settings_.topic, with_config, settings_.timeout);
-  a.reached = info.is_ok();
-  if (!info) {
-    a.why = info.error();
-    return a;
+  for (const std::string& topic : settings_.topics) {
+    const Result<TopicInfo> info = topics_->describe(topic, with_config, settings_.timeout);
+    a.reached = info.is_ok();
+    if (!info) {
+      a.why = info.error();
+      return a;
+    }
+    const TopicVerdict verdict = judge_topic(info.value(), topic, settings_.partitions);
+    a.verdict.refuse.insert(a.verdict.refuse.end(), verdict.refuse.begin(), verdict.refuse.end());
+    a.verdict.warn.insert(a.verdict.warn.end(), verdict.warn.begin(), verdict.warn.end());
   }
-  a.info = info.value();
-  a.verdict = judge_topic(a.info, settings_.topic, settings_.partitions);
   return a;
 }
 

@@ -1,5 +1,5 @@
-// Asks the brokers about the gate's topic again and again: is anyone there, does the topic still have its partitions,
-// are its settings sound. Questions block, so they are asked in a thread of their own; answers are read in the loop.
+// Asks the brokers about the gate's topics again and again: is anyone there, do the topics still have their partitions,
+// are their settings sound. Questions block, so they are asked in a thread of their own; answers are read in the loop.
 #pragma once
 
 #include <condition_variable>
@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "common/kafka_topic.h"
 
@@ -18,17 +19,16 @@ class TopicWatch {
  public:
   struct Settings {
     KafkaConnection connection;
-    std::string topic;
-    std::uint32_t partitions = 16;
+    std::vector<std::string> topics;
+    std::uint32_t partitions = 16;  // that each must have
     Millis interval{2000};          // between two questions
     Millis timeout{2000};           // of one question
     Millis config_interval{60000};  // between two questions about the topic's settings
   };
   struct Answer {
     bool reached = false;
-    std::string why;  // when not reached
-    TopicInfo info;
-    TopicVerdict verdict;  // when reached
+    std::string why;       // when not reached
+    TopicVerdict verdict;  // when reached; on all topics
   };
 
   explicit TopicWatch(Settings settings);
