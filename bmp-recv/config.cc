@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "bmp-recv/router_groups.h"
 #include "common/metrics.h"
 #include "common/node_name.h"
 #include "common/value_checks.h"
@@ -76,6 +77,10 @@ void add_options(Options& o, Config& c) {
   o.list("listen", &c.listen, "address to accept routers on, ADDRESS:PORT[,tag=NAME]", check_listen);
   o.choice("router-id", &c.router_id, {"ip", "sysname", "tag"}, "what identifies a router");
   o.list("dial", &c.dial, "router that listens for collectors, to be dialled, ADDRESS:PORT[,tag=NAME]", check_listen);
+  o.list("router-group", &c.router_groups, "group of routers, NAME=PREFIX or NAME=/REGEX/ of their names",
+         check_router_group);
+  o.flag("bmp-raw", &c.bmp_raw, "publish every BMP message as it came, too");
+  o.text("replay", &c.replay, "file of recorded BMP that is fed in as if a router sent it");
   o.list("allow", &c.allow, "prefix that routers may connect from; none: any", check_prefix);
   o.text("gate-socket", &c.gate_socket, "where kafka-gate connects", check_endpoint);
   o.text("publish-socket", &c.publish_socket, "where records are published, lossy", check_endpoint);

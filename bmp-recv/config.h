@@ -19,6 +19,9 @@ struct Config {
   std::vector<std::string> listen{"[::]:1790"};
   std::string router_id = "ip";
   std::vector<std::string> dial;  // routers that listen
+  std::vector<std::string> router_groups;
+  bool bmp_raw = false;
+  std::string replay;  // a file; empty: none
   std::vector<std::string> allow;
   std::string gate_socket = "ipc:///run/bmp-ha/link.sock";
   std::string publish_socket = "ipc:///run/bmp-ha/records.sock";

@@ -34,6 +34,8 @@ struct Counters {
   std::map<Family, std::uint64_t> other_families;     // messages with families that are not decoded
   std::uint64_t other_families_more = 0;              // ... beyond the families that are listed
   std::array<std::uint64_t, 256> other_attributes{};  // messages with attributes that are not decoded, by type
+  std::uint64_t raw_messages = 0;                     // published as they came
+  std::uint64_t raw_bytes = 0;                        // of them
   std::uint64_t records = 0;
   std::uint64_t record_bytes = 0;
   std::uint64_t read_bytes = 0;

@@ -33,6 +33,8 @@ constexpr Counted kCounted[] = {
      "marks of Route Mirroring: the router has lost messages"},
     {&Counters::path_marks, "bmpha_recv_path_marks_total",
      "path status TLVs of BMP version 4, which are not published"},
+    {&Counters::raw_messages, "bmpha_recv_raw_messages_total", "BMP messages published as they came"},
+    {&Counters::raw_bytes, "bmpha_recv_raw_bytes_total", "bytes of BMP messages published as they came"},
     {&Counters::records, "bmpha_recv_records_total", "records made"},
     {&Counters::record_bytes, "bmpha_recv_record_bytes_total", "bytes of records made"},
     {&Counters::read_bytes, "bmpha_recv_read_bytes_total", "bytes read from routers"},

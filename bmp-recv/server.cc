@@ -86,6 +86,7 @@ Server::Server(Loop& loop, const Config& config)
       router_id_(config.router_id),
       collector_id_(config.collector()),
       collector_(collector_hash(collector_id_)),
+      groups_(config.router_groups),
       ring_(config.ring_bytes),
       dialer_(config.dial_addresses()),
       buffer_(kReadSize + 2 * std::size_t{kMaxBmpMessage}),
@@ -111,6 +112,10 @@ Status Server::start() {
     listener->watch->arm();
     listeners_.push_back(std::move(listener));
     log_info("listening", kv("address", address.text), kv("tag", address.tag));
+  }
+  if (!config_.replay.empty()) {
+    replay_ = std::make_unique<Replay>();
+    if (Status s = replay_->start(config_.replay, listeners_.front()->address.text); !s) return s;
   }
   begin_collector(BootClock::now());
   loop_.every(kTick, [this] { tick(); });
@@ -372,6 +377,9 @@ void Server::begin(Connection& c) {
   s.name = c.name;
   s.dump = {config_.eor_quiet, config_.dump_cap};
   s.raw = c.emitter.get();
+  s.publish_raw = config_.bmp_raw;
+  s.collector_id = collector_id_;
+  if (IpPrefix ip; parse_ip_prefix(c.ip, ip)) s.router_group = groups_.group_of(c.name, ip.address);
   c.decoder = std::make_unique<SessionDecoder>(std::move(s), shared_, *c.emitter);
   c.decoder->begin(c.times);
   ++shared_.counters.sessions_opened;
@@ -616,6 +624,7 @@ void Server::stop() {
   stopping_ = true;
   stop_deadline_ = BootClock::now() + kReleaseWait;
   listeners_.clear();
+  replay_.reset();
   while (!connections_.empty()) drop(*connections_.back(), "bmp-recv stops", true);
   const BootTime now = BootClock::now();
   end_collector(now);

@@ -18,6 +18,8 @@
 #include "bmp-recv/malformed_store.h"
 #include "bmp-recv/publisher.h"
 #include "bmp-recv/record_ring.h"
+#include "bmp-recv/replay.h"
+#include "bmp-recv/router_groups.h"
 #include "bmp-recv/session_decoder.h"
 #include "bmp-recv/state_dump.h"
 #include "common/metrics.h"
@@ -103,6 +105,7 @@ class Server {
   const std::string router_id_;
   const std::string collector_id_;
   Hash128 collector_;
+  const RouterGroups groups_;
   ZmqContext zmq_;
   DecoderShared shared_;
   RecordRing ring_;
@@ -112,6 +115,7 @@ class Server {
   MalformedStore malformed_;
   Dialer dialer_;
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unique_ptr<Replay> replay_;
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> dropped_;  // freed between callbacks
   std::unordered_map<RouterId, Connection*, HashOf> active_;

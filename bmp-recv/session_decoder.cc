@@ -2,6 +2,7 @@
 
 #include "bmp-recv/bmp_parser.h"
 #include "bmp-recv/statistics.h"
+#include "bmp-recv/obmp_raw.h"
 #include "common/rules.h"
 
 namespace bmpha::recv {
@@ -63,7 +64,9 @@ SessionDecoder::SessionDecoder(Settings settings, DecoderShared& shared, RecordS
       dump_(settings_.dump),
       route_writer_(shared.routes),
       router_{to_hex(settings_.identity.router), settings_.router_ip},
-      router_columns_(router_.hash + '\t' + router_.ip) {}
+      router_columns_(router_.hash + '\t' + router_.ip) {
+  if (IpPrefix p; parse_ip_prefix(router_.ip, p)) router_address_ = p.address;
+}
 SessionDecoder::~SessionDecoder() = default;
 
 void SessionDecoder::begin(const ReadTimes& times) {
@@ -162,6 +165,19 @@ void SessionDecoder::count_fault(Fault f) {
 
 std::vector<SessionDecoder::FirstFault> SessionDecoder::take_first_faults() { return std::exchange(first_faults_, {}); }
 
+// Bytes of the whole message: its header stands in front of its body.
+void SessionDecoder::publish_raw(Bytes message) {
+  shared_.rows.clear();
+  append_obmp_raw(shared_.rows.text,
+                  {builder_.times().wall_us, settings_.identity.collector, settings_.collector_id,
+                   settings_.identity.router, router_address_, settings_.router_group, message},
+                  raw_scratch_);
+  shared_.rows.count = 1;
+  ++shared_.counters.raw_messages;
+  shared_.counters.raw_bytes += message.size();
+  builder_.emit({RecordKind::kRaw, TopicSelector::kBmpRaw, nullptr, settings_.identity.router, false}, shared_.rows);
+}
+
 void SessionDecoder::on_frame(const BmpFrame& frame, std::uint64_t stream_offset) {
   stream_offset_ = stream_offset;
   frame_fault_ = Fault::kNone;
@@ -172,6 +188,7 @@ void SessionDecoder::on_frame(const BmpFrame& frame, std::uint64_t stream_offset
 
 void SessionDecoder::take_frame(const BmpFrame& frame) {
   ++messages_;
+  if (settings_.publish_raw) publish_raw(frame.whole);
   Counters& counters = shared_.counters;
   if (frame.type >= kBmpTypes) {
     ++counters.unknown_messages[frame.type];
@@ -219,7 +236,6 @@ void SessionDecoder::on_mirroring(const BmpFrame& frame) {
   shared_.counters.mirrored_errored += m.errored;
   shared_.counters.mirrored_lost += m.lost;
   shared_.counters.unknown_tlvs += m.unknown;
-  if (settings_.raw != nullptr) settings_.raw->on_mirroring(frame);
 }
 
 void SessionDecoder::on_initiation(ByteReader body) {

@@ -19,6 +19,7 @@
 #include "bmp-recv/identity.h"
 #include "bmp-recv/record_builder.h"
 #include "bmp-recv/route_writer.h"
+#include "bmp-recv/tcp.h"
 
 namespace bmpha::recv {
 
@@ -37,9 +38,7 @@ struct DecoderShared {
 class RawSink {
  public:
   virtual ~RawSink() = default;
-  // A whole Route Mirroring message. Borrowed: valid during the call.
-  virtual void on_mirroring(const BmpFrame& /*frame*/) {}
-  // A whole message that had a fault, and its first one.
+  // A whole message that had a fault, and its first one. Borrowed: valid during the call.
   virtual void on_malformed(const BmpFrame& /*frame*/, Fault /*fault*/) {}
 };
 
@@ -51,6 +50,10 @@ class SessionDecoder {
     std::string name;  // for display
     DumpTracker::Settings dump;
     RawSink* raw = nullptr;  // null: nobody wants them
+    // Every message is published as it came, too (bmp_raw), labelled with these.
+    bool publish_raw = false;
+    std::string collector_id;
+    std::string router_group;
   };
   // A fault worth a log line: the first of its kind in the session.
   struct FirstFault {
@@ -100,6 +103,7 @@ class SessionDecoder {
   class PeerRows;
 
   void take_frame(const BmpFrame& frame);
+  void publish_raw(Bytes message);
   void on_initiation(ByteReader body);
   void on_termination(ByteReader body);
   void on_mirroring(const BmpFrame& frame);
@@ -137,6 +141,8 @@ class SessionDecoder {
   DumpTracker dump_;
   RouteWriter route_writer_;
   RouterText router_;
+  IpAddress router_address_{};
+  std::string raw_scratch_;
   std::string router_columns_;
   std::unordered_map<PeerKey, std::unique_ptr<Peer>, HashOfPeerKey> peers_;
   Peer* recent_ = nullptr;      // the peer of the last message

@@ -45,6 +45,8 @@ Json counters_json(const Counters& c) {
           {"mirrored_errored", c.mirrored_errored},
           {"mirrored_lost", c.mirrored_lost},
           {"path_marks", c.path_marks},
+          {"raw_messages", c.raw_messages},
+          {"raw_bytes", c.raw_bytes},
           {"records", c.records},
           {"record_bytes", c.record_bytes},
           {"read_bytes", c.read_bytes},

@@ -156,13 +156,14 @@ class Keep : public RecordSink {
 // A session decoder with its surroundings; feeds whole streams.
 class Replay {
  public:
-  explicit Replay(DumpTracker::Settings dump = {}, RawSink* raw = nullptr) {
+  explicit Replay(DumpTracker::Settings dump = {}, RawSink* raw = nullptr, bool publish_raw = false) {
     SessionDecoder::Settings s;
     s.identity = {router_hash("test", "192.0.2.254"), {7, 1}, collector_hash("test")};
     s.router_ip = "192.0.2.254";
     s.name = "r1";
     s.dump = dump;
     s.raw = raw;
+    s.publish_raw = publish_raw;
     decoder = std::make_unique<SessionDecoder>(std::move(s), shared, keep);
     decoder->begin(times());
   }

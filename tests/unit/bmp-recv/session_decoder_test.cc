@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "bmp-recv/obmp_raw.h"
+
 #include <algorithm>
 
 #include "tests/unit/bmp-recv/builders.h"
@@ -484,21 +486,29 @@ TEST_CASE("a Termination says why") {
   CHECK(r.decoder->termination() == "2 (out of resources): bye");
 }
 
-TEST_CASE("Route Mirroring goes to who wants it, as it came") {
-  struct Raw : RawSink {
-    void on_mirroring(const BmpFrame& frame) override {
-      got.emplace_back(reinterpret_cast<const char*>(frame.whole.data()), frame.whole.size());
-    }
-    std::vector<std::string> got;
-  } raw;
-  Replay r({}, &raw);
-  const std::string message = bmp(6, peer_header(1) + hex("0000 0003 010203 0001 0002 0001"));
-  REQUIRE(r.feed(message));
-  REQUIRE(raw.got.size() == 1);
-  CHECK(raw.got[0] == message);
+TEST_CASE("with raw messages every message is published as it came, Route Mirroring and unknown types too") {
+  Replay r({}, nullptr, true);
+  const std::string messages[] = {bmp(6, peer_header(1) + hex("0000 0003 010203 0001 0002 0001")), bmp(77, "what?"),
+                                  initiation("r1")};
+  std::string stream;
+  for (const std::string& m : messages) stream += m;
+  REQUIRE(r.feed(stream));
+  CHECK(kinds(r.keep.seen()) == "session_begin raw raw raw router/1");
+  for (std::size_t n = 0; n < 3; ++n) {
+    const Record& record = r.keep.records[1 + n];
+    RawMessage raw;
+    REQUIRE(parse_obmp_raw(record.bytes().subspan(kEnvelopeSize), raw));
+    CHECK(std::string(raw.message.begin(), raw.message.end()) == messages[n]);
+    CHECK(ip_text(raw.router_ip) == "192.0.2.254");
+    CHECK(raw.receipt_us == 1700000100000000);
+    const Envelope e = r.keep.seen()[1 + n].envelope;
+    CHECK(e.topic == TopicSelector::kBmpRaw);
+    CHECK(e.key == e.router);
+  }
+  CHECK(r.shared.counters.raw_messages == 3);
+  CHECK(r.shared.counters.raw_bytes == stream.size());
   CHECK(r.shared.counters.mirrored == 1);
   CHECK(r.shared.counters.mirrored_lost == 1);
-  CHECK(r.keep.records.size() == 1);  // session_begin
 }
 
 TEST_CASE("zero time stamps are replaced by the time of receipt") {

@@ -41,6 +41,27 @@ TEST_CASE("G4: a claim writes `run` to every partition first, then everything fr
   CHECK(synced.size() == kPartitions);
 }
 
+TEST_CASE("a second topic takes raw records, and every control record as well") {
+  Bench b;
+  b.settings.topics = 2;
+  Writer w{1};
+  b.dump(w, 0);
+  Envelope raw = w.next(RecordKind::kRaw, 20);
+  raw.topic = TopicSelector::kBmpRaw;
+  raw.key = router_id();
+  b.put(raw);
+  b.roles(active(100, 1, 0, 10));
+  b.send();
+  std::map<RecordKind, std::set<std::uint32_t>> partitions;
+  for (const Copy& c : b.written) partitions[c.header.kind].insert(c.partition);
+  CHECK(partitions[RecordKind::kRun].size() == 2 * kPartitions);
+  CHECK(partitions[RecordKind::kSynced].size() == 2 * kPartitions);
+  CHECK(partitions[RecordKind::kRaw] == std::set<std::uint32_t>{kPartitions + partition_of(router_id(), kPartitions)});
+  for (const std::uint32_t p : partitions[RecordKind::kRoutes]) CHECK(p < kPartitions);
+  b.send_and_ack();
+  CHECK(b.release_of(1) == raw.seq);
+}
+
 TEST_CASE("session marks never reach Kafka and count as acknowledged when all before them is") {
   Bench b;
   Writer w{1};

@@ -269,6 +269,20 @@ TEST_CASE("a record beyond message.max.bytes is refused at once") {
   CHECK(producer->outstanding() == 0);
 }
 
+TEST_CASE("a record of a topic that is not configured is refused at once, and nothing is lost") {
+  const MockKafka kafka;
+  const auto producer = open_producer(kafka.settings());
+  Bench b = filled_bench(1);
+  b.send();
+  Copy raw = b.written.back();
+  raw.partition = kPartitions;  // the first of a second topic
+  CHECK(producer->send(raw) == KafkaProducer::Sent::kNoTopic);
+  CHECK(producer->outstanding() == 0);
+  CHECK_FALSE(producer->is_lost());
+  CHECK(producer->send(b.written.back()) == KafkaProducer::Sent::kYes);
+  CHECK(wait_answers(*producer, 1).size() == 1);
+}
+
 TEST_CASE("an error that says nothing about the record loses the producer, not the record") {
   MockKafka kafka;
   const auto producer = open_producer(kafka.settings());

@@ -1,0 +1,148 @@
+"""BMP as it came, through Kafka and back: a recording is sent to a node, its raw messages are read by a reader of this
+file's own and relayed by bmp-tap to a second node, and both nodes say the same; bmp-tap shows it at every station."""
+import json
+import secrets
+import struct
+import subprocess
+
+import pytest
+
+from confluent_kafka import Consumer, TopicPartition
+from harness.cluster import BIN, TREE, wait_for
+from harness.kafka_log import decode_header
+
+STREAM = TREE / "tests/data/frr_flap.bmp"
+GROUPS = ["other=192.0.2.0/24", "edge=127.0.0.0/8", "wide=0.0.0.0/0"]
+pytestmark = [pytest.mark.scenario, pytest.mark.loss]
+
+
+def tap(*arguments, code=0):
+    done = subprocess.run([BIN / "bmp-tap", *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def obmp(value):
+    """The layout of the published form, field by field."""
+    magic, major, minor, header, length, flags, kind, seconds, micros = struct.unpack_from("!4sBBHIBBII", value)
+    assert (magic, major, minor, kind) == (b"OBMP", 1, 7, 12) and flags == 0x80 and micros < 1000000
+    (admin_size,) = struct.unpack_from("!H", value, 38)
+    at = 40 + admin_size
+    (group_size,) = struct.unpack_from("!H", value, at + 32)
+    (rows,) = struct.unpack_from("!I", value, at + 34 + group_size)
+    assert header == 78 + admin_size + group_size == at + 38 + group_size and len(value) == header + length and rows == 1
+    return {"collector": value[22:38].hex(), "admin": value[40:at].decode(), "router": value[at:at + 16].hex(),
+            "ip": value[at + 16:at + 32], "group": value[at + 34:at + 34 + group_size].decode(), "message": value[header:],
+            "seconds": seconds}
+
+
+def read_topic(brokers, topic):
+    """[(partition, key, header, value)] of all that is there now."""
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "e2e-raw", "enable.auto.commit": False})
+    try:
+        found = []
+        for number in consumer.list_topics(topic, 10).topics[topic].partitions:
+            partition = TopicPartition(topic, number)
+            low, high = consumer.get_watermark_offsets(partition, 10)
+            partition.offset = low
+            consumer.assign([partition])
+            for _ in range(high - low):
+                message = consumer.poll(10)
+                assert message is not None and message.error() is None
+                found.append((number, message.key().decode(), decode_header(dict(message.headers())["bmpha"]), message.value()))
+        return found
+    finally:
+        consumer.close()
+
+
+def table(rows):
+    """What a session's rows say in the end; hashes and sequences belong to the session."""
+    live = {}
+    for row in rows:
+        if row["object"] == "unicast_prefix":
+            key = (row["view"], row["peer_ip"], row["prefix"], row["prefix_len"], row["path_id"])
+            live.pop(key, None)
+            if row["action"] == "add":
+                live[key] = (row["as_path"], row["next_hop"], row["med"], tuple(row["communities"]))
+    return live
+
+
+def json_rows(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def raw_settings(topic, **recv):
+    return {"bmp-recv": {"bmp-raw": True, "router-group": GROUPS, **recv}, "kafka-gate": {"raw-topic": topic}}
+
+
+def test_bmp_goes_into_kafka_as_it_came_and_out_again(lab):
+    topic = f"e2e-{secrets.token_hex(4)}.bmp_raw"
+    first = lab.cluster(("A",), standalone=True, settings=raw_settings(topic, **{"router-id": "ip"}))
+    node = first.nodes["A"]
+    brokers = ["--kafka-brokers", first.brokers, "--from", "start", "--stop-at-end", "--json"]
+    listener = subprocess.Popen([BIN / "bmp-tap", "--json", "--subscribe", node.recv.settings["publish-socket"], "--type", "unicast_prefix", "--type", "bmp_raw"],
+                                stdout=subprocess.PIPE, text=True)
+    lab.at_end(listener.kill)
+    first.start()
+    wait_for("A listens, and someone to it", 20, lambda: node.recv.events("listening") and node.recv.state()["subscribers"])
+    tap("--relay", f"127.0.0.1:{node.port}", STREAM)
+    stream = STREAM.read_bytes()
+    expected = table(json_rows(tap("--json", STREAM)))
+    assert len(expected) > 20
+
+    def parsed():
+        return json_rows(tap(*brokers, "--topic", first.topic))
+
+    wait_for("the recording's routes stand in Kafka", 30, lambda: table(parsed()) == expected, every=0.5)
+    # Raw: every byte, in order, in one partition.
+    wait_for("so does the recording itself", 20,
+             lambda: sum(len(obmp(r[3])["message"]) for r in read_topic(first.brokers, topic) if r[2].kind == "raw") >= len(stream),
+             every=0.5)
+    records = read_topic(first.brokers, topic)
+    raw = [r for r in records if r[2].kind == "raw"]
+    read = [obmp(r[3]) for r in raw]
+    assert b"".join(m["message"] for m in read) == stream
+    assert len({r[0] for r in raw}) == 1 and {r[1] for r in raw} == {read[0]["router"]} == {r[2].router for r in raw}
+    assert {(m["admin"], m["group"], m["ip"]) for m in read} == {(first.name, "edge", b"\x7f\0\0\1" + bytes(12))}
+    # Control records of the router are in every partition of this topic as well.
+    router = read[0]["router"]
+    assert {r[0] for r in records if r[2].kind == "run" and r[2].router == router} == set(range(first.partitions))
+    assert not any(r.header.kind == "raw" for r in first.log.read())
+
+    # bmp-tap reads the same.
+    shown = json_rows(tap(*brokers, "--topic", topic, "--type", "bmp_raw"))
+    assert b"".join(bytes.fromhex(row["message"]) for row in shown) == stream
+    assert {(row["node"], row["router_group"], row["router_ip"]) for row in shown} == {("A", "edge", "127.0.0.1")}
+    assert all(isinstance(row["epoch"], int) for row in shown)
+    controls = json_rows(tap(*brokers, "--topic", first.topic, "--type", "run", "--router", router))
+    assert len(controls) == first.partitions
+    counters = node.recv.state()["counters"]
+    assert (counters["raw_messages"], counters["raw_bytes"]) == (len(raw), len(stream))
+
+    # And relays it to another collector.
+    second = lab.cluster(("B",), standalone=True).start()
+    other = second.nodes["B"]
+    wait_for("B listens", 10, lambda: other.recv.events("listening"))
+    tap("--relay", f"127.0.0.1:{other.port}", "--kafka-brokers", first.brokers, "--topic", topic, "--from", "start",
+        "--stop-at-end", "--hold", "1s")
+    wait_for("the second collector has the routes of the first", 30,
+             lambda: table(json_rows(tap(*brokers, "--topic", second.topic))) == expected, every=0.5)
+    assert other.recv.state()["counters"]["read_bytes"] == len(stream)
+
+    # What the subscriber saw: the routes once more, and the raw messages.
+    listener.terminate()
+    heard = json_rows(listener.communicate(timeout=20)[0])
+    assert table(heard) == expected
+    assert b"".join(bytes.fromhex(row["message"]) for row in heard if row["object"] == "bmp_raw") == stream
+
+
+def test_raw_records_without_a_topic_are_told_and_the_others_go_on(lab):
+    cluster = lab.cluster(("A",), standalone=True, settings={"bmp-recv": {"bmp-raw": True, "replay": str(STREAM)}}).start()
+    gate = cluster.nodes["A"].gate
+    expected = table(json_rows(tap("--json", STREAM)))
+    wait_for("the routes stand in Kafka", 30, lambda: table(json_rows(
+        tap("--json", "--kafka-brokers", cluster.brokers, "--topic", cluster.topic, "--from", "start", "--stop-at-end"))) == expected,
+        every=0.5)
+    assert gate.log_lines("raw-topic is not set")
+    router = next(r for r in gate.state()["routers"] if r["counters"]["skipped"] > 0)
+    assert router["counters"]["skipped"] == cluster.nodes["A"].recv.state()["counters"]["raw_messages"]
