@@ -13,7 +13,6 @@ TREE = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("BMPHA_BIN", TREE / "build/release/bin"))
 DATA = TREE / "tests/data"
 STREAM = DATA / "frr_flap.bmp"
-ORDER = ["router", "peer", "unicast_prefix", "eor", "bmp_stat"]
 SOURCE, COLLECTOR = "192.0.2.17", "192.0.2.99"
 
 
@@ -31,7 +30,7 @@ def rows(*arguments, **more):
         if row["object"] == "router":
             row["timestamp"] = ""
     found = [row for row in found if row["object"] != "base_attribute"]
-    return sorted(found, key=lambda row: (ORDER.index(row["object"]), row.get("router_hash", row.get("hash")), row["sequence"]))
+    return sorted(found, key=lambda row: (row["object"], row.get("router_hash", row.get("hash")), row["sequence"]))
 
 
 # ---- captures
@@ -184,7 +183,7 @@ def test_missing_segments_are_told_and_the_session_goes_on(tmp_path):
     assert f"1 gaps: at least {len(messages[len(messages) // 2])} bytes" in err and str(path) in err
     whole, some = rows(STREAM), rows(path, code=111)
     assert len(whole) - 60 < len(some) <= len(whole)
-    assert some[-1]["object"] == whole[-1]["object"]
+    assert {row["object"] for row in some} == {row["object"] for row in whole}
 
 
 @pytest.mark.parametrize("cut", [3, 30, 4000])
