@@ -38,8 +38,8 @@ endif
 OUT := build/$(BUILD)
 
 # Libraries, once per program.
-PKGS_common := libzmq cppzmq spdlog fmt prometheus-cpp-pull prometheus-cpp-core
-PKGS_bmp-recv := $(PKGS_common) libxxhash libcrypto
+PKGS_common := libzmq cppzmq spdlog fmt prometheus-cpp-pull prometheus-cpp-core libxxhash
+PKGS_bmp-recv := $(PKGS_common) libcrypto
 PKGS_ha-arbiter := $(PKGS_common) hiredis libssl libcrypto
 PKGS_kafka-gate := $(PKGS_common) rdkafka
 PKGS_psql-sink := $(PKGS_common) rdkafka libpq

@@ -1,6 +1,7 @@
 #include "bmp-recv/compat_hash.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "bmp-recv/md5.h"
 
@@ -83,6 +84,55 @@ Hash128 evpn_hash(const EvpnTexts& e, std::string& scratch) {
   Sum sum(scratch);
   sum.text(e.peer_hex).text(e.mac).text(e.ip).byte(e.ip_length).text(e.esi).text(e.rd_admin).text(e.rd_number);
   return sum.path_id(e.path_id).view(e.view).md5();
+}
+
+namespace {
+
+// The columns of a row that have these names; empty where there is none.
+class RowColumns {
+ public:
+  RowColumns(const ObjectInfo& object, std::string_view row) : object_(object), row_(row) {}
+  std::string_view operator[](std::string_view name) const {
+    const auto at = std::find(object_.columns.begin(), object_.columns.end(), name);
+    if (at == object_.columns.end()) return {};
+    std::string_view rest = row_;
+    for (auto n = at - object_.columns.begin(); n > 0; --n) {
+      const std::size_t tab = rest.find('\t');
+      if (tab == std::string_view::npos) return {};
+      rest.remove_prefix(tab + 1);
+    }
+    return rest.substr(0, rest.find_first_of("\t\n"));
+  }
+  std::uint32_t number(std::string_view name) const {
+    const std::string_view text = (*this)[name];
+    std::uint32_t v = 0;
+    std::from_chars(text.data(), text.data() + text.size(), v);
+    return v;
+  }
+
+ private:
+  const ObjectInfo& object_;
+  std::string_view row_;
+};
+
+}  // namespace
+
+bool row_hash(const ObjectInfo& object, std::string_view row, View view, std::string& scratch, Hash128& out) {
+  const RowColumns c(object, row);
+  const std::string_view rd = c["rd"];
+  const std::size_t colon = std::min(rd.rfind(':'), rd.size());
+  const std::string_view admin = rd.substr(0, colon), number = rd.substr(std::min(colon + 1, rd.size()));
+  if (object.topic == TopicSelector::kEvpn) {
+    const auto ip_length = static_cast<std::uint8_t>(c.number("ip_len"));
+    out = evpn_hash({c["peer_hash"], c["mac"], c["ip"], ip_length, c["esi"], admin, number, c.number("path_id"), view},
+                    scratch);
+    return true;
+  }
+  if (object.topic != TopicSelector::kUnicastPrefix && object.topic != TopicSelector::kL3vpn) return false;
+  const auto length = static_cast<std::uint8_t>(c.number("prefix_len"));
+  out = route_hash(
+      {c["prefix"], length, admin, number, c["peer_hash"], c.number("path_id"), !c["labels"].empty(), view}, scratch);
+  return true;
 }
 
 Hash128 ls_node_hash(const LsNodeKey& n, std::string& scratch) {

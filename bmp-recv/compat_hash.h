@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "bmp-recv/bmp_message.h"
+#include "bmp-recv/objects.h"
 #include "common/byte_reader.h"
 #include "common/ids.h"
 
@@ -49,6 +50,10 @@ struct EvpnTexts {
   View view{};
 };
 Hash128 evpn_hash(const EvpnTexts& e, std::string& scratch);
+
+// Of a route row of another object than ls_*, by its columns; what stands in its hash column does not matter. False:
+// the contract has no such object, or the row is not whole.
+bool row_hash(const ObjectInfo& object, std::string_view row, View view, std::string& scratch, Hash128& out);
 
 struct LsNodeKey {
   std::span<const std::uint8_t, 8> igp_router_id;  // zero padded

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "bmp-recv/md5.h"
 #include "bmp-recv/router_groups.h"
 #include "common/metrics.h"
 #include "common/node_name.h"
@@ -79,6 +80,7 @@ void add_options(Options& o, Config& c) {
   o.list("dial", &c.dial, "router that listens for collectors, to be dialled, ADDRESS:PORT[,tag=NAME]", check_listen);
   o.list("router-group", &c.router_groups, "group of routers, NAME=PREFIX or NAME=/REGEX/ of their names",
          check_router_group);
+  o.choice("compat", &c.compat, {"none", "openbmp-psql"}, "whose hashes identify collector, routers, peers and routes");
   o.flag("bmp-raw", &c.bmp_raw, "publish every BMP message as it came, too");
   o.text("replay", &c.replay, "file of recorded BMP that is fed in as if a router sent it");
   o.list("allow", &c.allow, "prefix that routers may connect from; none: any", check_prefix);
@@ -100,6 +102,11 @@ void add_options(Options& o, Config& c) {
   o.reloadable({"allow", "ring-bytes", "session-limit", "handshake-timeout", "idle-timeout", "eor-quiet", "dump-cap",
                 "heartbeat-interval", "dump-file"});
   o.cross_check([&c] { return check_tags(c); });
+  o.cross_check([&c] {
+    return !c.openbmp_hashes() || md5_works()
+               ? std::string()
+               : std::string("key compat: openbmp-psql needs MD5, which this system forbids");
+  });
 }
 
 }  // namespace bmpha::recv

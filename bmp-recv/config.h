@@ -21,6 +21,7 @@ struct Config {
   std::vector<std::string> dial;  // routers that listen
   std::vector<std::string> router_groups;
   bool bmp_raw = false;
+  std::string compat = "none";
   std::string replay;  // a file; empty: none
   std::vector<std::string> allow;
   std::string gate_socket = "ipc:///run/bmp-ha/link.sock";
@@ -36,6 +37,7 @@ struct Config {
   std::string metrics_listen;
   std::string dump_file;
 
+  bool openbmp_hashes() const { return compat == "openbmp-psql"; }
   std::string collector() const;
   std::vector<ListenAddress> listen_addresses() const;
   std::vector<ListenAddress> dial_addresses() const;

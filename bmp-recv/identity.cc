@@ -1,8 +1,8 @@
 #include "bmp-recv/identity.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
+
+#include "common/content_hash.h"
 
 namespace bmpha::recv {
 namespace {
@@ -42,13 +42,7 @@ void put_as_path(Scratch& s, const AsPath& path) {
 
 }  // namespace
 
-Hash128 hash_of(Bytes bytes) {
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
-  Hash128 h;
-  std::copy_n(canonical.digest, h.bytes.size(), h.bytes.begin());
-  return h;
-}
+Hash128 hash_of(Bytes bytes) { return content_hash(bytes); }
 
 Hash128 collector_hash(std::string_view collector_id) { return hash_of(as_bytes(collector_id)); }
 
@@ -67,7 +61,7 @@ PeerKey peer_key(const PeerHeader& h) {
   return k;
 }
 
-std::size_t HashOfPeerKey::operator()(const PeerKey& k) const { return XXH3_64bits(k.bytes.data(), k.bytes.size()); }
+std::size_t HashOfPeerKey::operator()(const PeerKey& k) const { return short_hash(k.bytes); }
 
 Hash128 peer_hash(const RouterId& router, const PeerKey& key) {
   std::array<std::uint8_t, 41> b{};

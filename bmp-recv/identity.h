@@ -1,5 +1,5 @@
 // Hashes of everything that has an identity (XXH128, big-endian form). None depends on the node, so all nodes of a
-// cluster say the same. The only file pair that includes xxhash.
+// cluster say the same. Those of other software: compat_hash.h.
 #pragma once
 
 #include <array>

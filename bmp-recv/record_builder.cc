@@ -18,7 +18,10 @@ void RowPool::give(std::unique_ptr<Rows> rows) {
 }
 
 RecordBuilder::RecordBuilder(const Identity& identity, RecordSink& sink)
-    : identity_(identity), collector_line_("V: 1.7\nC_HASH_ID: " + to_hex(identity.collector) + "\nT: "), sink_(sink) {}
+    : identity_(identity),
+      collector_line_("V: 1.7\nC_HASH_ID: " + to_hex(identity.collector) +
+                      (identity.openbmp_hashes ? "\nHASH: openbmp\nT: " : "\nT: ")),
+      sink_(sink) {}
 
 void RecordBuilder::emit(const Meta& meta, const Rows& rows) {
   // collector_line_ has a fixed size below 80, an object's name and two numbers need less than the rest.

@@ -69,6 +69,7 @@ class RecordBuilder {
     RouterId router;
     SessionId session;
     Hash128 collector;
+    bool openbmp_hashes = false;  // payloads say so: the hash of attributes does not tell all of them apart
   };
   RecordBuilder(const Identity& identity, RecordSink& sink);
 

@@ -1,6 +1,9 @@
 #include "bmp-recv/route_writer.h"
 
+#include <algorithm>
+
 #include "bmp-recv/attribute_text.h"
+#include "bmp-recv/compat_hash.h"
 
 namespace bmpha::recv {
 namespace {
@@ -170,7 +173,7 @@ void RouteWriter::write_rows(const char* action, const Prefix* begin, const Pref
     std::memcpy(p, action, 4);
     p = put_number(p + 4, seq++);
     *p++ = '\t';
-    p = put_hash(p, route_hash(c.peer, *prefix, view));
+    p = put_hash(p, openbmp_hashes_ ? openbmp_route_hash(*prefix, c) : route_hash(c.peer, *prefix, view));
     p = put_text(p, before);
     p = prefix->v6 ? put_ipv6(p, prefix->address.data()) : put_ipv4(p, prefix->address.data());
     *p++ = '\t';
@@ -202,11 +205,47 @@ void RouteWriter::write_withdrawn(const Update& update, const Context& c, RouteR
   }
 }
 
+// Of the texts as print_attributes() has left them.
+Hash128 RouteWriter::openbmp_attributes_hash(const PathAttributes& a, const Context& c) {
+  std::array<std::string_view, 14> column;
+  std::string_view rest = s_.attributes.view();
+  for (std::string_view& text : column) {
+    const std::size_t end = std::min(rest.find('\t'), rest.size());
+    text = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return compat::attributes_hash(
+      {column[1], column[4], column[7], column[0], a.med, a.local_pref, column[8], column[9]},
+      c.peer_columns.substr(0, kHexText), s_.openbmp_hash);
+}
+
+Hash128 RouteWriter::openbmp_route_hash(const Prefix& p, const Context& c) {
+  char text[kMaxIpText];
+  const char* end = p.v6 ? put_ipv6(text, p.address.data()) : put_ipv4(text, p.address.data());
+  compat::RouteTexts r;
+  r.prefix = {text, static_cast<std::size_t>(end - text)};
+  r.length = p.length;
+  r.peer_hex = c.peer_columns.substr(0, kHexText);
+  r.path_id = p.path_id;
+  r.view = view_of(c.header);
+  return compat::route_hash(r, s_.openbmp_hash);
+}
+
+// Into the row that is printed. Objects that the contract does not know keep the hash that they have.
+void RouteWriter::put_openbmp_hash(const ObjectInfo& object, const Context& c) {
+  Hash128 hash;
+  const std::string_view row = s_.row.view();
+  if (!compat::row_hash(object, row, view_of(c.header), s_.openbmp_hash, hash)) return;
+  const std::size_t at = row.find('\t', row.find('\t') + 1) + 1;
+  put_hash(s_.row.room(0) - row.size() + at, hash);
+}
+
 // Prints what all rows of an announcement share, and writes the base_attribute row when it is new.
 Hash128 RouteWriter::write_shared(const Update& update, const Address& next_hop, const Context& c, RouteRows& out) {
-  const Hash128 hash = attributes_hash(update.attributes, next_hop, s_.hash);
   print_attributes(update, next_hop);
-  if (next_hop.size != 0 && s_.seen.insert(hash, c.peer)) write_attribute_row(hash, c, out);
+  const Hash128 hash = openbmp_hashes_ ? openbmp_attributes_hash(update.attributes, c)
+                                       : attributes_hash(update.attributes, next_hop, s_.hash);
+  if (next_hop.size != 0 && (openbmp_hashes_ || s_.seen.insert(hash, c.peer))) write_attribute_row(hash, c, out);
   return hash;
 }
 
@@ -338,6 +377,7 @@ void RouteWriter::print_row(const FamilyCodec& codec, std::size_t n, const NlriC
   }
   t.append(s_.extra.view());
   t.append('\n');
+  if (openbmp_hashes_) put_openbmp_hash(object, c);
 }
 
 RouteWriter::Written RouteWriter::write_family(const Update& update, const FamilyRoutes& routes,

@@ -44,6 +44,7 @@ struct RouteScratch {
   TextBuffer row;            // one row of another family
   TimestampText timestamp;
   std::vector<std::uint8_t> hash;
+  std::string openbmp_hash;
   AttributesSeen seen;
   FamilyCodecs codecs;
 };
@@ -77,7 +78,9 @@ class RouteWriter {
     bool proportionate = true;    // else nothing was written: the rows would be out of all proportion to the message
     bool other_path_ids = false;  // NLRI was in the form that was not expected
   };
-  explicit RouteWriter(RouteScratch& scratch) : s_(scratch) {}
+  // With openbmp_hashes rows have the hashes of compat_hash.h, and each UPDATE its base_attribute row.
+  explicit RouteWriter(RouteScratch& scratch, bool openbmp_hashes = false)
+      : s_(scratch), openbmp_hashes_(openbmp_hashes) {}
 
   // Writes the withdrawals, then the announcements: a prefix in both counts as announced (RFC 4271 4.3).
   // False: the rows would be out of all proportion to the message; nothing was written.
@@ -112,7 +115,12 @@ class RouteWriter {
   void print_related(const FamilyCodec& codec, std::size_t n, unsigned related, const NlriContext& nlri,
                      const Context& context);
 
+  Hash128 openbmp_attributes_hash(const PathAttributes& a, const Context& context);
+  Hash128 openbmp_route_hash(const Prefix& prefix, const Context& context);
+  void put_openbmp_hash(const ObjectInfo& object, const Context& context);
+
   RouteScratch& s_;
+  bool openbmp_hashes_;
 };
 
 }  // namespace bmpha::recv

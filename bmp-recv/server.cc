@@ -9,6 +9,7 @@
 #include <random>
 
 #include "bmp-recv/bmp_parser.h"
+#include "bmp-recv/compat_hash.h"
 #include "bmp-recv/metrics.h"
 #include "bmp-recv/state_dump.h"
 #include "common/log.h"
@@ -85,7 +86,8 @@ Server::Server(Loop& loop, const Config& config)
       recv_inc_(random_id()),
       router_id_(config.router_id),
       collector_id_(config.collector()),
-      collector_(collector_hash(collector_id_)),
+      openbmp_hashes_(config.openbmp_hashes()),
+      collector_(openbmp_hashes_ ? compat::collector_hash(collector_id_) : collector_hash(collector_id_)),
       groups_(config.router_groups),
       ring_(config.ring_bytes),
       dialer_(config.dial_addresses()),
@@ -205,7 +207,7 @@ Server::Connection& Server::add_connection(Accepted accepted, const std::string&
 
 void Server::start_connection(Connection& c) {
   if (router_id_ != "sysname") {
-    c.id = router_hash(collector_id_, router_id_ == "tag" ? c.tag : c.ip);
+    c.id = identity_of(router_id_ == "tag" ? c.tag : c.ip);
     c.id_known = true;
     c.name = c.ip;
     if (!claim(c)) return;
@@ -328,6 +330,10 @@ void Server::log_faults(Connection& c) {
 
 // ---- sessions
 
+RouterId Server::identity_of(std::string_view router) const {
+  return openbmp_hashes_ ? compat::router_hash(router, to_hex(collector_)) : router_hash(collector_id_, router);
+}
+
 // Who is it? The first message tells the name, and with router-id = sysname the identity.
 bool Server::identify(Connection& c, const BmpFrame& first) {
   Initiation init;
@@ -341,7 +347,7 @@ bool Server::identify(Connection& c, const BmpFrame& first) {
     drop(c, "no Initiation with a sysName as first message, and router-id is sysname", false);
     return false;
   }
-  c.id = router_hash(collector_id_, init.sys_name);
+  c.id = identity_of(init.sys_name);
   if (session_numbers_.size() >= kMaxRouters && !session_numbers_.contains(c.id)) {
     ++shared_.counters.sessions_refused;
     drop(c, "too many router ids", false);
@@ -372,7 +378,7 @@ void Server::begin(Connection& c) {
   c.emitter = std::make_unique<Emitter>(*this, to_hex(c.id));
   c.emitter->queue = ring_.open(c.id, c.session, c.name, c.last_read);
   SessionDecoder::Settings s;
-  s.identity = {c.id, c.session, collector_};
+  s.identity = {c.id, c.session, collector_, openbmp_hashes_};
   s.router_ip = c.ip;
   s.name = c.name;
   s.dump = {config_.eor_quiet, config_.dump_cap};
@@ -556,8 +562,8 @@ void Server::begin_collector(BootTime now) {
   collector_queue_ = ring_.open(collector_, session, "collector", now);
   collector_queue_->always_current = true;
   collector_emitter_->queue = collector_queue_;
-  collector_builder_ =
-      std::make_unique<RecordBuilder>(RecordBuilder::Identity{collector_, session, collector_}, *collector_emitter_);
+  collector_builder_ = std::make_unique<RecordBuilder>(
+      RecordBuilder::Identity{collector_, session, collector_, openbmp_hashes_}, *collector_emitter_);
   mark_collector(RecordKind::kSessionBegin, "collector", now);
   emit_collector("change");
   mark_collector(RecordKind::kSynced, {}, now);

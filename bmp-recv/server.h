@@ -67,6 +67,7 @@ class Server {
   void read(Connection& c);
   void process(Connection& c, Bytes data);
   bool process_frames(Connection& c, Bytes data, std::size_t& used);
+  RouterId identity_of(std::string_view router) const;
   bool identify(Connection& c, const BmpFrame& first);
   bool claim(Connection& c);
   void begin(Connection& c);
@@ -104,6 +105,7 @@ class Server {
   // Identities stay as they were at the start, whatever a reload says.
   const std::string router_id_;
   const std::string collector_id_;
+  const bool openbmp_hashes_;
   Hash128 collector_;
   const RouterGroups groups_;
   ZmqContext zmq_;

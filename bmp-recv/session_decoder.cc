@@ -1,8 +1,10 @@
 #include "bmp-recv/session_decoder.h"
 
+#include "bmp-recv/attribute_text.h"
 #include "bmp-recv/bmp_parser.h"
-#include "bmp-recv/statistics.h"
+#include "bmp-recv/compat_hash.h"
 #include "bmp-recv/obmp_raw.h"
+#include "bmp-recv/statistics.h"
 #include "common/rules.h"
 
 namespace bmpha::recv {
@@ -62,7 +64,7 @@ SessionDecoder::SessionDecoder(Settings settings, DecoderShared& shared, RecordS
       shared_(shared),
       builder_(settings_.identity, sink),
       dump_(settings_.dump),
-      route_writer_(shared.routes),
+      route_writer_(shared.routes, settings_.identity.openbmp_hashes),
       router_{to_hex(settings_.identity.router), settings_.router_ip},
       router_columns_(router_.hash + '\t' + router_.ip) {
   if (IpPrefix p; parse_ip_prefix(router_.ip, p)) router_address_ = p.address;
@@ -247,6 +249,13 @@ void SessionDecoder::on_initiation(ByteReader body) {
   emit_row(RecordKind::kRouter, TopicSelector::kRouter, "router", settings_.identity.router, false);
 }
 
+// Type and flags are not part of it: peers of one address and distinguisher share it.
+Hash128 SessionDecoder::openbmp_peer_hash(const PeerHeader& h) const {
+  TextBuffer rd;
+  append_rd(rd, h.distinguisher);
+  return compat::peer_hash(peer_ip_text(h), rd.view(), router_.hash, h.is_loc_rib());
+}
+
 SessionDecoder::Peer* SessionDecoder::find_peer(const PeerHeader& h) {
   const PeerKey key = peer_key(h);
   if (recent_ == nullptr || recent_->key != key) {
@@ -255,7 +264,8 @@ SessionDecoder::Peer* SessionDecoder::find_peer(const PeerHeader& h) {
       if (peers_.size() >= kMaxPeers) return nullptr;
       at = peers_.emplace(key, std::make_unique<Peer>()).first;
       at->second->key = key;
-      at->second->hash = peer_hash(settings_.identity.router, key);
+      at->second->hash =
+          settings_.identity.openbmp_hashes ? openbmp_peer_hash(h) : peer_hash(settings_.identity.router, key);
       at->second->hash_text = to_hex(at->second->hash);
     }
     recent_ = at->second.get();

@@ -125,6 +125,7 @@ class SessionDecoder {
   NlriContext nlri_context(const PeerHeader& h, const Peer& peer, const Family& family) const;
   // Null: too many peers.
   Peer* find_peer(const PeerHeader& h);
+  Hash128 openbmp_peer_hash(const PeerHeader& h) const;
   PeerRow peer_row(const PeerHeader& h, const Peer& peer, std::uint64_t& seq) const;
   void emit_row(RecordKind kind, TopicSelector topic, const char* object, const Hash128& key, bool opener);
   void emit_mark(RecordKind kind);

@@ -147,7 +147,7 @@ const char* BatchBuilder::row_of(const Context& c, const TextMessage& message, s
   ++batch_.counts.rows;
   switch (c.header.kind) {
     case RecordKind::kRoutes:
-      if (message.object == "unicast_prefix") return unicast(c, row);
+      if (message.object == "unicast_prefix") return unicast(c, message, row);
       ++batch_.counts.unsupported;
       skipped_.insert(clean_text(message.object, 64));
       return nullptr;
@@ -180,9 +180,10 @@ const char* BatchBuilder::check_owner(const Context& c, const RouterId& router, 
   return nullptr;
 }
 
-const char* BatchBuilder::unicast(const Context& c, std::string_view row) {
+const char* BatchBuilder::unicast(const Context& c, const TextMessage& message, std::string_view row) {
   UnicastRow r;
   if (const char* reason = reader_.unicast(row, r, columns_)) return reason;
+  if (!r.withdrawn && !message.hashes_tell_all) r.attributes = reader_.hash_attributes(columns_);
   if (const char* reason = find_route_peer(c, r)) return reason;
   if (r.labelled) {
     ++batch_.counts.unsupported;

@@ -236,7 +236,7 @@ class BatchBuilder {
   void accepted(const Context& c);
   void rows_of(const Context& c, const TextMessage& message);
   const char* row_of(const Context& c, const TextMessage& message, std::string_view row);
-  const char* unicast(const Context& c, std::string_view row);
+  const char* unicast(const Context& c, const TextMessage& message, std::string_view row);
   const char* find_route_peer(const Context& c, const UnicastRow& row);
   const char* remember_attributes(const UnicastRow& row);
   const char* peer(const Context& c, std::string_view row);

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "common/content_hash.h"
+
 namespace bmpha::sink {
 namespace {
 
@@ -52,6 +54,7 @@ const char* parse_framing(std::string_view value, TextMessage& out) {
     std::string_view content = line.substr(colon + 1);
     while (!content.empty() && content.front() == ' ') content.remove_prefix(1);
     if (line.substr(0, colon) == "T") m.object = content;
+    if (line.substr(0, colon) == "HASH") m.hashes_tell_all = false;
   }
   if (m.object.empty()) return "no T header";
   m.rows = rest;
@@ -166,6 +169,14 @@ const char* RowReader::unicast(std::string_view row, UnicastRow& out, Columns& c
   out = r;
   for (std::size_t n = count; n < 32; ++n) c[n] = {};
   return nullptr;
+}
+
+// Columns 14 to 27 and the large communities.
+Hash128 RowReader::hash_attributes(const Columns& c) {
+  attribute_text_.clear();
+  for (std::size_t n = 13; n < 27; ++n) (attribute_text_ += c[n]) += '\t';
+  attribute_text_ += c[31];
+  return content_hash(as_bytes(attribute_text_));
 }
 
 const char* RowReader::peer(std::string_view row, PeerRow& out) {

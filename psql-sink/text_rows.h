@@ -17,6 +17,9 @@ namespace bmpha::sink {
 struct TextMessage {
   std::string_view object;  // the T header: unicast_prefix, peer, ...
   std::string_view rows;    // what follows the blank line
+  // The base attribute hash stands for all attributes. Not so with a HASH header: large communities, cluster list,
+  // originator and others may differ under one hash.
+  bool hashes_tell_all = true;
 };
 
 // Null on success, else what is wrong with the framing.
@@ -99,6 +102,8 @@ class RowReader {
  public:
   // Columns of the row are left in `columns` for parse_attributes.
   const char* unicast(std::string_view row, UnicastRow& out, Columns& columns);
+  // Of the attribute columns of an `add` row as they stand there, for messages whose hashes do not tell all.
+  Hash128 hash_attributes(const Columns& columns);
   const char* peer(std::string_view row, PeerRow& out);
   const char* router(std::string_view row, RouterRow& out);
   const char* stat(std::string_view row, StatRow& out);
@@ -114,6 +119,7 @@ class RowReader {
   bool time(std::string_view text, std::int64_t& out);
 
   HashMemo router_, peer_, attributes_;
+  std::string attribute_text_;
   std::string time_text_;
   std::int64_t time_value_ = 0;
 };

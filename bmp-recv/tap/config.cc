@@ -56,6 +56,7 @@ void add_options(Options& o, TapConfig& c) {
   o.duration("hold", &c.hold, "with --relay: keep the sessions of a file open for so long at the end");
   o.text("collector-id", &c.collector_id, "for files: the collector that hashes depend on");
   o.text("router-ip", &c.router_ip, "for files: the router's address", check_ip);
+  o.choice("compat", &c.compat, {"none", "openbmp-psql"}, "for files: as in bmp-recv");
   o.cross_check([&c] { return check_sources(c); });
 }
 

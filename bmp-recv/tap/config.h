@@ -30,6 +30,7 @@ struct TapConfig {
   // For what a file does not say.
   std::string collector_id = "default";
   std::string router_ip = "0.0.0.0";
+  std::string compat = "none";
 
   std::string topic_name() const {
     return !topic.empty() ? topic : relay.empty() ? "openbmp.parsed" : "openbmp.bmp_raw";

@@ -29,7 +29,7 @@ int finish(Output& output, const Status& status) {
 int tap_file(const TapConfig& c, RowPrinter& printer, Output& output) {
   Result<std::unique_ptr<InputFile>> file = InputFile::open(c.input);
   if (!file) return complain(file.error());
-  DecodingSink sink({file.value()->name(), c.collector_id, c.router_ip}, printer, output);
+  DecodingSink sink({file.value()->name(), c.collector_id, c.router_ip, c.compat == "openbmp-psql"}, printer, output);
   const Status status = read_streams(*file.value(), sink);
   const int code = finish(output, status);
   return code == kExitDone && sink.is_broken() && !output.is_closed() ? kExitEnvironment : code;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "bmp-recv/compat_hash.h"
 #include "bmp-recv/fault.h"
 #include "bmp-recv/framer.h"
 #include "bmp-recv/tap/packet_file.h"
@@ -68,8 +69,11 @@ class DecodingSink::Stream : public RecordSink {
  public:
   Stream(DecodingSink& owner, std::uint64_t number, const std::string& ip) : owner_(owner), number_(number) {
     SessionDecoder::Settings s;
-    const Hash128 collector = collector_hash(owner.settings_.collector_id);
-    s.identity = {router_hash(owner.settings_.collector_id, ip), {1, number}, collector};
+    const std::string& id = owner.settings_.collector_id;
+    const bool openbmp = owner.settings_.openbmp_hashes;
+    const Hash128 collector = openbmp ? compat::collector_hash(id) : collector_hash(id);
+    s.identity = {
+        openbmp ? compat::router_hash(ip, to_hex(collector)) : router_hash(id, ip), {1, number}, collector, openbmp};
     s.router_ip = s.name = ip;
     decoder_ = std::make_unique<SessionDecoder>(std::move(s), owner.shared_, *this);
     decoder_->begin(times(0));

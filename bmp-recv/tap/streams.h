@@ -37,6 +37,7 @@ class DecodingSink : public StreamSink {
     std::string file;          // for messages
     std::string collector_id;  // hashes depend on it
     std::string router_ip;     // of streams whose source is not known
+    bool openbmp_hashes = false;
   };
   DecodingSink(Settings settings, RowPrinter& printer, Output& output);
   ~DecodingSink() override;

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from confluent_kafka import Consumer, TopicPartition
+from harness import verdict
 from harness.cluster import BIN, TREE, wait_for
 from harness.kafka_log import decode_header
 
@@ -82,8 +83,10 @@ def test_bmp_goes_into_kafka_as_it_came_and_out_again(lab):
     first = lab.cluster(("A",), standalone=True, settings=raw_settings(topic, **{"router-id": "ip"}))
     node = first.nodes["A"]
     brokers = ["--kafka-brokers", first.brokers, "--from", "start", "--stop-at-end", "--json"]
-    listener = subprocess.Popen([BIN / "bmp-tap", "--json", "--subscribe", node.recv.settings["publish-socket"], "--type", "unicast_prefix", "--type", "bmp_raw"],
-                                stdout=subprocess.PIPE, text=True)
+    heard_path = lab.directory / "heard"
+    with open(heard_path, "wb") as out:  # not a pipe: nobody reads it in time
+        listener = subprocess.Popen([BIN / "bmp-tap", "--json", "--subscribe", node.recv.settings["publish-socket"],
+                                     "--type", "unicast_prefix", "--type", "bmp_raw"], stdout=out)
     lab.at_end(listener.kill)
     first.start()
     wait_for("A listens, and someone to it", 20, lambda: node.recv.events("listening") and node.recv.state()["subscribers"])
@@ -135,8 +138,7 @@ def test_bmp_goes_into_kafka_as_it_came_and_out_again(lab):
     assert other.recv.state()["counters"]["read_bytes"] == len(stream)
 
     # What the subscriber saw: the routes once more, and the raw messages.
-    listener.terminate()
-    heard = json_rows(listener.communicate(timeout=20)[0])
+    heard = json_rows(heard_path.read_text())
     assert table(heard) == expected
     assert b"".join(bytes.fromhex(row["message"]) for row in heard if row["object"] == "bmp_raw") == stream
 
@@ -151,3 +153,60 @@ def test_raw_records_without_a_topic_are_told_and_the_others_go_on(lab):
     assert gate.log_lines("raw-topic is not set")
     router = next(r for r in gate.state()["routers"] if r["counters"]["skipped"] > 0)
     assert router["counters"]["skipped"] == cluster.nodes["A"].recv.state()["counters"]["raw_messages"]
+
+
+# ---- hashes of OpenBMP
+
+def attribute(kind, value):
+    return struct.pack("!BBH", 0x50, kind, len(value)) + value
+
+
+def small_session(large):
+    """A peer with one prefix for each of `large`, which are alike in all but their large communities."""
+    header = bytes(10) + bytes(12) + bytes([192, 0, 2, 1]) + struct.pack("!I4sII", 65001, bytes([192, 0, 2, 1]), 1700000000, 0)
+    capability = struct.pack("!BBI", 65, 4, 65000)
+    opened = b"\xff" * 16 + struct.pack("!HBBHH4sB", 29 + 2 + len(capability), 1, 4, 65000, 180, bytes([10, 0, 0, 1]), 2 + len(capability)) \
+        + struct.pack("!BB", 2, len(capability)) + capability
+
+    def message(kind, body):
+        return struct.pack("!BIB", 3, 6 + len(body), kind) + body
+    out = message(4, struct.pack("!HH", 2, 2) + b"r1")
+    out += message(3, header + bytes(16) + struct.pack("!HH", 179, 40000) + opened + opened)
+    for n, value in enumerate(large):
+        attributes = attribute(1, b"\0") + attribute(2, struct.pack("!BBI", 2, 1, 65001)) + attribute(3, bytes([192, 0, 2, 1])) \
+            + attribute(32, struct.pack("!III", 65001, 1, value))
+        body = struct.pack("!HH", 0, len(attributes)) + attributes + bytes([24, 10, 1, n])
+        out += message(0, header + b"\xff" * 16 + struct.pack("!HB", 19 + len(body), 2) + body)
+    return out
+
+
+def test_the_tables_are_exact_with_hashes_of_openbmp(lab):
+    cluster = lab.cluster(settings={"bmp-recv": {"compat": "openbmp-psql", "router-id": "ip", "collector-id": "c"}}).start()
+    sink = cluster.sink()
+    recording = lab.directory / "session.bmp"
+    recording.write_bytes(small_session(range(1, 21)))
+    compat = ["--compat", "openbmp-psql", "--collector-id", "c", "--router-ip", "127.0.0.1", "--json"]
+    shown = [row for row in json_rows(tap(*compat, recording)) if row["object"] == "unicast_prefix"]
+    wanted = {(f"{row['prefix']}/{row['prefix_len']}", tuple(row["large_communities"])) for row in shown}
+    assert len(wanted) == 20 and len({row["base_attr_hash"] for row in shown}) == 1, "one hash for sets that differ"
+    relays = []
+    for node in cluster.nodes.values():
+        wait_for(f"{node.name} listens", 10, lambda node=node: node.recv.events("listening"))
+        relays.append(subprocess.Popen([BIN / "bmp-tap", "--relay", f"127.0.0.1:{node.port}", "--hold", "10m", recording]))
+        lab.at_end(relays[-1].kill)
+
+    def found():
+        return {(prefix, tuple(large)) for prefix, large in
+                (sink.database.sql("SELECT prefix::text, large_communities FROM routes") if sink.database.has("routes") else ())}
+
+    wait_for("the tables are the session's", 40, lambda: found() == wanted, every=0.25)
+    ((router,),) = sink.database.sql("SELECT replace(hash::text, '-', '') FROM routers WHERE ip IS NOT NULL")
+    assert router == shown[0]["router_hash"], "the hash is the same on all nodes"
+    owner = next(name for name, node in cluster.nodes.items() if node.owned())
+    cluster.nodes[owner].kill()
+    other = next(node for name, node in cluster.nodes.items() if name != owner)
+    wait_for("the other node has taken over", 20, other.owned)
+    wait_for("and its claim stands in Kafka", 10, lambda: any(r.header.kind == "run" and r.header.node == other.name
+                                                              and r.header.router == router for r in cluster.log.read()))
+    verdict.wait_until_quiet(cluster, [sink])
+    assert found() == wanted

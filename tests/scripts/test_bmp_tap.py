@@ -266,3 +266,25 @@ def test_a_reader_that_goes_away_is_a_quiet_end():
     except BrokenPipeError:
         pass
     assert run.wait(timeout=60) == 0 and run.stderr.read() == b""
+
+
+@pytest.mark.parametrize("form", [classic, next_generation], ids=["pcap", "pcapng"])
+def test_damaged_captures_are_survived(form, tmp_path):
+    whole = bytearray(form(session(STREAM.read_bytes()[:6000], 500)))
+    chance = random.Random(11)
+    codes = set()
+    for n in range(60):
+        damaged = bytearray(whole)
+        for _ in range(1 + n % 8):
+            damaged[chance.randrange(len(damaged))] = chance.choice([0, 1, 0x7f, 0x80, 0xff])
+        if n % 3 == 0:
+            del damaged[chance.randrange(len(damaged)):]
+        path = tmp_path / "damaged"
+        path.write_bytes(damaged)
+        done = subprocess.run([BIN / "bmp-tap", "--json", path], capture_output=True, timeout=60)
+        assert done.returncode in (0, 111), (n, done.stderr.decode())
+        assert (done.returncode == 0) or str(path) in done.stderr.decode() or b"standard input" in done.stderr
+        for line in done.stdout.decode().splitlines():
+            json.loads(line)
+        codes.add(done.returncode)
+    assert 111 in codes

@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "tests/unit/bmp-recv/builders.h"
+
 using namespace bmpha;
 using namespace bmpha::recv;
 
@@ -97,4 +99,119 @@ TEST_CASE("compat hashes: EVPN and BGP-LS") {
   CHECK(to_hex(compat::ls_link_hash({from, to, 0, one, two, 0, 0, k.peer, 0}, k.scratch)) ==
         "1add99810d1ab5254a0bc28d495dbc80");
   CHECK(to_hex(compat::ls_prefix_hash({prefix, 24, 0, one, "", 0}, k.scratch)) == "9fa5bbab6c4b2a087bd9b1e94394f99d");
+}
+
+namespace {
+
+// Rows of a session whose router and peer are those of the known values.
+std::vector<testing::Seen> decode(const std::string& messages, bool openbmp) {
+  Known k;
+  testing::Keep keep;
+  DecoderShared shared;
+  SessionDecoder::Settings s;
+  const Hash128 collector = compat::collector_hash("collector");
+  s.identity = {compat::router_hash("192.0.2.1", k.collector), {1, 1}, collector, openbmp};
+  s.router_ip = "192.0.2.1";
+  SessionDecoder decoder(s, shared, keep);
+  decoder.begin({});
+  decoder.begin_pass({});
+  for (Bytes rest = as_bytes(messages); !rest.empty();) {
+    BmpFrame frame;
+    REQUIRE(next_frame(rest, frame) == FrameState::kFrame);
+    decoder.on_frame(frame, 0);
+    rest = rest.subspan(frame.size);
+  }
+  decoder.end_pass();
+  return keep.seen();
+}
+
+}  // namespace
+
+namespace {
+
+using testing::attribute;
+using testing::be32;
+using testing::hex;
+
+// Peer 198.51.100.1.
+std::string known_header(unsigned flags = 0) {
+  std::string h = testing::peer_header(1, flags);
+  return h.replace(22, 4, hex("c6 33 64 01"));
+}
+std::string known_up() {
+  const std::string open = testing::open(65000, testing::as4_capability(65000));
+  return testing::peer_up(known_header(), open, open);
+}
+std::string known_attributes(const std::string& next_hop) {
+  return attribute(1, hex("00")) + attribute(2, hex("02 02") + be32(65001) + be32(65002)) + next_hop +
+         attribute(5, be32(100)) + attribute(8, hex("fd e9 00 01 fd e9 00 02")) +
+         attribute(16, hex("00 02 fd e9 00 00 00 01"));
+}
+std::string known_update(unsigned flags, const std::string& more) {
+  const std::string attributes = known_attributes(attribute(3, hex("c6 33 64 01"))) + more;
+  return testing::monitoring(known_header(flags), testing::update("", attributes, hex("18 cb 00 71")));
+}
+const std::vector<std::string>* row_of(const std::vector<testing::Seen>& records, const std::string& object,
+                                       std::size_t n = 0) {
+  for (const testing::Seen& r : records)
+    for (const auto& row : r.rows)
+      if (r.object == object && n-- == 0) return &row;
+  return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("compat hashes stand in the rows of a session") {
+  const std::string large = attribute(32, be32(65001) + be32(1) + be32(2));
+  const std::string post = known_update(0x40, large);
+  const std::vector<testing::Seen> records = decode(known_up() + known_update(0, "") + post, true);
+  const auto* peer = row_of(records, "peer");
+  REQUIRE(peer != nullptr);
+  CHECK((*peer)[2] == "0f52e41d50bba33adc45bbd7a97c0e3d");
+  CHECK((*peer)[3] == "5dd8e602694a16eec57438a13df372fb");
+  const auto* route = row_of(records, "unicast_prefix");
+  REQUIRE(route != nullptr);
+  CHECK((*route)[2] == "8e937ad77aaa3a186cca885e9b7efe9b");
+  CHECK((*route)[5] == "2b2c97a56b898722babb89c183041697");
+  CHECK((*route)[6] == "0f52e41d50bba33adc45bbd7a97c0e3d");
+  const auto* second = row_of(records, "unicast_prefix", 1);
+  REQUIRE(second != nullptr);
+  CHECK((*second)[2] == "39679b61e190867d8bee19b2e960630e");
+  CHECK((*second)[31] == "65001:1:2");
+  // Large communities are not part of it, so each UPDATE has its row, and the message says what the hash is.
+  for (const std::size_t n : {0U, 1U}) {
+    const auto* set = row_of(records, "base_attribute", n);
+    REQUIRE(set != nullptr);
+    CHECK((*set)[2] == "2b2c97a56b898722babb89c183041697");
+  }
+}
+
+TEST_CASE("compat hashes of VPN and labelled routes are made of their columns") {
+  const std::string vpn = attribute(14, hex("00 01 80 0c 00 00 00 00 00 00 00 00 c6 33 64 01 00") +
+                                            hex("70 00 06 41 00 00 fd e8 00 00 00 64 cb 00 71"));
+  const std::string labelled = attribute(14, hex("00 01 04 04 c6 33 64 01 00 30 00 06 41 cb 00 71"));
+  std::string messages = known_up();
+  for (const std::string& reach : {vpn, labelled})
+    messages += testing::monitoring(known_header(), testing::update("", known_attributes("") + reach, ""));
+  const std::vector<testing::Seen> records = decode(messages, true);
+  const auto* route = row_of(records, "l3vpn");
+  REQUIRE(route != nullptr);
+  CHECK((*route)[2] == "d7398ec351f5e2e20a286a8f88cff419");
+  route = row_of(records, "unicast_prefix");
+  REQUIRE(route != nullptr);
+  CHECK((*route)[2] == "a819482a2a880802d855ff7daa67560b");
+}
+
+TEST_CASE("messages with compat hashes say so, others do not") {
+  for (const bool openbmp : {true, false}) {
+    testing::Keep keep;
+    RecordBuilder builder({{}, {1, 1}, {}, openbmp}, keep);
+    Rows rows;
+    rows.text.append("add\n");
+    rows.count = 1;
+    builder.emit({RecordKind::kRoutes, TopicSelector::kUnicastPrefix, "unicast_prefix", {}, false}, rows);
+    const Bytes b = keep.records.at(0).bytes();
+    const std::string_view text(reinterpret_cast<const char*>(b.data()), b.size());
+    CHECK((text.find("\nHASH: openbmp\n") != std::string_view::npos) == openbmp);
+  }
 }

@@ -303,3 +303,27 @@ TEST_CASE("text is cleaned to UTF-8 without NUL") {
   CHECK(clean_text("caf\xc3\xa9", 4) == "caf");          // not cut inside a character
   CHECK(clean_text("caf\xc3", 100) == "caf?");
 }
+
+TEST_CASE("attribute sets are told apart by their columns where the hash does not do it") {
+  TextMessage m;
+  REQUIRE(parse_framing("V: 1.7\nT: unicast_prefix\n\n", m) == nullptr);
+  CHECK(m.hashes_tell_all);
+  REQUIRE(parse_framing("V: 1.7\nHASH: openbmp\nT: unicast_prefix\n\n", m) == nullptr);
+  CHECK_FALSE(m.hashes_tell_all);
+  RowReader reader;
+  Columns columns{};
+  for (std::size_t n = 0; n < 32; ++n) columns[n] = "1";
+  const Hash128 first = reader.hash_attributes(columns);
+  CHECK_FALSE(first.is_zero());
+  CHECK(reader.hash_attributes(columns) == first);
+  for (std::size_t n = 0; n < 32; ++n) {
+    Columns other = columns;
+    other[n] = "2";
+    const bool is_attribute = (n >= 13 && n < 27) || n == 31;
+    CHECK((reader.hash_attributes(other) != first) == is_attribute);
+  }
+  Columns moved = columns;  // a text that moves into the next column is another set
+  moved[13] = "";
+  moved[14] = "11";
+  CHECK(reader.hash_attributes(moved) != first);
+}
