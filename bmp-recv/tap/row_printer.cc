@@ -77,7 +77,8 @@ constexpr std::string_view kNumbers[] = {"sequence",
                                          "srms_preference",
                                          "residual_bw",
                                          "available_bw",
-                                         "utilized_bw"};
+                                         "utilized_bw",
+                                         "type"};
 
 template <class A>
 bool is_one_of(const A& names, std::string_view name) {
@@ -190,8 +191,9 @@ const RowPrinter::Plan& RowPrinter::plan_of(std::string_view object) {
   p.object = object;
   if (const ObjectInfo* info = find_object(object)) {
     for (const std::string_view name : info->columns) p.columns.push_back(column_of(name));
-    if (info->kind == RecordKind::kRoutes || info->kind == RecordKind::kAttributes)
-      for (const std::string_view name : extra_attribute_columns()) p.columns.push_back(column_of(name));
+    const bool has_attributes = info->kind == RecordKind::kRoutes || info->kind == RecordKind::kAttributes;
+    for (const std::string_view name : has_attributes ? extra_attribute_columns() : info->optional)
+      p.columns.push_back(column_of(name));
   }
   const auto place = [&](std::string_view name) {
     const auto found =
