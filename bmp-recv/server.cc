@@ -116,6 +116,7 @@ Status Server::start() {
     log_info("listening", kv("address", address.text), kv("tag", address.tag));
   }
   if (!config_.replay.empty()) {
+    if (listeners_.empty()) return Status::error("replay needs an address to connect to HINT: set listen");
     replay_ = std::make_unique<Replay>();
     if (Status s = replay_->start(config_.replay, listeners_.front()->address.text); !s) return s;
   }
