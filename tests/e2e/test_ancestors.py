@@ -239,10 +239,10 @@ def test_collector_signals(lab, nodes):
 @pytest.mark.long
 @pytest.mark.parametrize("grain", ["router", "collector"])
 def test_hold_by_time_long_enough_loses_nothing(lab, grain):
-    s = stage(lab, "AB", {"grain": grain, "trim": "time", "hold": "7s"}).settle(seconds=10)
+    s = stage(lab, "AB", {"grain": grain, "trim": "time", "hold": "12s"}).settle(seconds=16)
     assert not s.node("A").arbiter.events("hold is too short")
     ages = [r["trimmed_to_age_ms"] for r in s.node("B").gate.state()["routers"] if r["name"] in s.home]
-    assert ages and all(7000 <= age < 12000 for age in ages), ages
+    assert ages and all(12000 <= age < 17000 for age in ages), ages
     s.fault(s.node("A").kill).silence()
     s.wait_owner("B")
     s.judge()

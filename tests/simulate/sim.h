@@ -60,8 +60,9 @@ enum class Fault : std::uint8_t {
   kForceActive,
   kForceStandby,
   kLeave,
+  kLoseProducer,
 };
-inline constexpr int kFaults = 22;
+inline constexpr int kFaults = 23;
 const char* fault_name(Fault f);
 
 struct Settings {

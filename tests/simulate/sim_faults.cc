@@ -9,10 +9,10 @@ namespace bmpha::simulate {
 namespace {
 
 constexpr std::array<const char*, kFaults> kNames = {
-    "none",      "crash",        "reboot",        "hang",       "hang-gate",   "hang-arbiter",
-    "hang-recv", "kill-gate",    "kill-arbiter",  "kill-recv",  "dead-link",   "reset",
-    "cut-redis", "cut-kafka",    "redis-lost",    "redis-down", "redis-clock", "claim-answer",
-    "restamp",   "force-active", "force-standby", "leave"};
+    "none",      "crash",        "reboot",        "hang",       "hang-gate",    "hang-arbiter",
+    "hang-recv", "kill-gate",    "kill-arbiter",  "kill-recv",  "dead-link",    "reset",
+    "cut-redis", "cut-kafka",    "redis-lost",    "redis-down", "redis-clock",  "claim-answer",
+    "restamp",   "force-active", "force-standby", "leave",      "lose-producer"};
 
 constexpr Nanos kFirst = std::chrono::seconds(10);
 constexpr Nanos kLast = std::chrono::seconds(22);
@@ -145,6 +145,9 @@ void Sim::begin(Fault f) {
       return in(std::chrono::seconds(4) + while_, [this, &n] {
         if (!n.is_dead && !n.arbiter.alive) start_arbiter(n);
       });
+    case Fault::kLoseProducer:
+      if (!n.gate.alive) return;
+      return in_process(n.gate, Nanos{0}, [this, &n] { replace_producer(n); });
   }
 }
 
