@@ -649,14 +649,23 @@ def test_entries_fold_into_a_line_for_each_row():
 
 def test_a_run_is_published_between_the_marks_of_the_document(tmp_path):
     matrix, document = tmp_path / "matrix.json", tmp_path / "matrix.md"
-    figures.write_json(matrix, [figures.entry("test_07_x", 3, {"lost": 0, "switch_ms": 2000}, "passed", 1)])
+    rows = [figures.entry(f"test_{row:02d}_x", 3, {"lost": 0, "switch_ms": 2000}, "passed", 1) for row in figures.ROWS]
+    figures.write_json(matrix, rows)
     document.write_text(f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n")
     for _ in range(2):
         figures.publish(matrix, document)
         text = document.read_text()
         assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-        assert "seeds 3; 1 runs, 1 passed, 0 failed, 0 skipped" in text
+        assert "seeds 3; 37 runs, 37 passed, 0 failed, 0 skipped" in text
         assert "| 7 | node dies | 1/1 | 0 | - | - | - | - | 2000 |" in text
+    skipped, failed = ({**rows[7], "outcome": outcome} for outcome in ("skipped", "failed"))
+    for run, why in (([*rows[:7], skipped, *rows[8:]], "rows missing: 7 HINT"), (rows[1:-1], "rows missing: 0, 36 HINT"),
+                     ([*rows, failed], "scenarios failed: 7 x seed 3 HINT")):
+        figures.write_json(matrix, run)
+        with pytest.raises(SystemExit, match=why):
+            figures.publish(matrix, document)
+        assert document.read_text() == text, "nothing is written"
+    figures.write_json(matrix, rows)
     document.write_text("no place for it")
     with pytest.raises(SystemExit, match="expected one line"):
         figures.publish(matrix, document)

@@ -2,6 +2,8 @@
 """The figures of a matrix run: one entry for each scenario and seed, the table that folds them, and its place in the docs.
 
 figures.py publish MATRIX.JSON DOCUMENT   writes the table of that run into the document, with date, seeds and machine.
+
+It refuses a run that was not of all rows, or in which a scenario failed.
 """
 import json
 import os
@@ -104,8 +106,22 @@ def machine():
             f"Linux {os.uname().release.split('-')[0]}")
 
 
+def refusal(entries):
+    """Why this is not a full run that may be shown, or None."""
+    ran = {e["row"] for e in entries if e["outcome"] != "skipped"}
+    missing = [str(row) for row in ROWS if row not in ran]
+    if missing:
+        return f"rows missing: {', '.join(missing)} HINT: run scripts/matrix without ROW= and without arguments, to its end"
+    failed = [f"{e['row']} {e['scenario']} seed {e['seed']}" for e in entries if e["outcome"] == "failed"]
+    if failed:
+        return f"scenarios failed: {', '.join(failed)} HINT: mend what fails and run scripts/matrix again"
+    return None
+
+
 def publish(matrix, document):
     entries = json.loads(Path(matrix).read_text())
+    if why := refusal(entries):
+        sys.exit(f"{matrix}: {why}")
     text = Path(document).read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         sys.exit(f"{document}: expected one line \"{BEGIN}\" and one \"{END}\"")
