@@ -175,6 +175,10 @@ def test_bmp_ha_sends_the_four_signals_to_the_arbiter_of_the_chosen_node(directo
         assert "choose one with --node" in run("bmp-ha", "--run-dir", directory, "switch", code=100)
         assert "does not run" in run("bmp-ha", "--run-dir", directory, "--node", "A", "switch", code=111)
         run("bmp-ha", "--pid", process.pid, "auto")
+        # A process without a control socket or a dump file; and what needs one.
+        said = run("bmp-ha", "--pid", process.pid, "status", code=111)
+        assert "can be found HINT: " in said and "no routers" not in said
+        assert "HINT: --control" in run("bmp-ha", "--pid", process.pid, "drain", "B", code=100)
     finally:
         process.kill()
         process.wait()
