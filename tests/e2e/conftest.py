@@ -72,11 +72,13 @@ def play(item):
         time.sleep(begun * LANE_DELAY)
     parameters = dict(getattr(getattr(item, "callspec", None), "params", {}))
     lab = RUN.labs[item.nodeid] = Lab(RUN.servers, figures.scenario_of(item.name), parameters.pop("seed", SEEDS[0]))
+    lab.row = figures.row_of(item.name)
     try:
         item.function(lab, **parameters)
-        if figures.row_of(item.name) is not None:
+        if lab.row is not None:
             unknown = [name for name in NEEDED if lab.figures.get(name) is None]
             assert not unknown, f"a scenario of the matrix must measure {unknown}"
+            assert lab.bounded, "a scenario of the matrix must hold duplicates to a bound: Stage.judge()"
     except BaseException as e:
         e.report = lab.logs()
         raise

@@ -126,7 +126,7 @@ def test_24_the_brokers_disk_is_full(lab):
     disk.make_room()
     kafka.kill()
     kafka.start()
-    s.judge(quiet=5, seconds=120)
+    s.judge(quiet=5, seconds=120, again=s.replayed(span=1))  # what was under way when the broker ended
     s.no_switch()
     s.stored_once()
     s.no_order_violations()

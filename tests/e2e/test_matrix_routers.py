@@ -50,7 +50,7 @@ def test_10_both_links_of_a_router_are_down(lab, given_up):
         wait_for("its rows are gone", 15, lambda: not rows())
     for name in s.names:
         s.generator.start(name, [victim])
-    s.judge(hidden=[victim] if given_up else ())
+    s.judge(hidden=[victim] if given_up else (), dumps=True)
     assert len(s.kinds("down")) == (s.cluster.partitions if given_up else 0)
     assert stale() == 0
 
@@ -67,7 +67,7 @@ def test_25_a_routers_link_flaps(lab, resets, at_owner):
         s.generator.reset(owner, [victim])
         time.sleep(3)
     s.silence()
-    s.judge()
+    s.judge(dumps=True)
     records = s.records()
     claims = [router for (router, _), (_, when) in verdict.claims(records).items() if when > s.fault_wall]
     lab.note(f"resets={resets} claims={len(claims)}")
@@ -83,8 +83,9 @@ def test_30_a_router_dials_again_within_200_ms(lab):
     s.generator.configure("A", redial=0.1)
     s.fault(lambda: s.generator.reset("A", routers)).silence()
     s.wait_owner("B", routers)
-    s.judge()
+    v = s.judge()
     s.switched(PLANNED, "B", routers)
+    assert v.duplicates <= s.replayed(routers)
     # No record of the new session before its `run`; the old session's epoch covers the old session only.
     s.no_order_violations()
     assert not s.kinds("down")
@@ -96,7 +97,7 @@ def test_31_a_router_reboots_with_one_peer_removed(lab):
     verdict.wait_until_quiet(s.silence().cluster, [s.sink], 1)
     s.watch(every=0.02)
     s.fault(lambda: s.generator.reboot(routers, remove_peer=0))
-    s.judge(quiet=5)
+    s.judge(quiet=5, dumps=True)
     assert s.watching.polls > 20 and not s.kinds("down")
     gone = s.sink.database.one("SELECT count(*) FROM rib_live l JOIN peers p USING (peer_id) JOIN routers r USING (router_id) "
                                "WHERE r.name = ANY(%s) AND family(p.addr) = 4", list(routers))

@@ -584,6 +584,15 @@ class Generator:
                     for (n, view, prefix), count in r.withdrawals.items()}
         return reactor().call(copying)
 
+    def made(self):
+        """Router -> when each of its announcements was made (monotonic clock), in order."""
+        def collecting():
+            times = {}
+            for change in self.changes.values():
+                times.setdefault(change.router, []).append(change.made)
+            return times
+        return {router: sorted(times) for router, times in reactor().call(collecting).items()}
+
     def made_between(self, begin, end, routers=None):
         """How many announcements were made in that time (monotonic clock)."""
         names = {r.name for r in self.pick(routers)}

@@ -513,6 +513,8 @@ class Lab:
 
     def __init__(self, servers, name="lab", seed=1):
         self.servers, self.name, self.seed = servers, name, seed
+        self.row = None  # of the failure matrix, when the test belongs to one
+        self.bounded = False  # were duplicates held to a bound?
         self.dice = random.Random(f"{name} {seed}")
         self.directory = Path(tempfile.mkdtemp(prefix="bmpha-", dir="/tmp"))
         self.clusters, self.notes = [], []

@@ -1,5 +1,7 @@
 """The usual set-up of a scenario: nodes, a sink, routers that have settled, churn."""
 import time
+from bisect import bisect_left, bisect_right
+from collections import Counter
 
 import pytest
 
@@ -17,6 +19,11 @@ DEAD_LINK = 1.0 + 3 * 1.0 + 0.5 + PLANNED
 MARGIN, RETAIN = 2.0, 5.0
 # A take-over replays what was made in the margin, and in the time by which the last watermark that was seen lags behind.
 REPLAY = 3.0
+
+
+def with_slack(announcements):
+    """Half as many again, and some for what a tick sees late."""
+    return announcements * 3 // 2 + 5
 
 
 # For rows where a third node could make a difference.
@@ -40,6 +47,7 @@ class Stage:
         first = {r.name: self.names[i % len(self.names) if split else 0]
                  for i, r in enumerate(self.generator.routers)}
         self.home = first
+        self.table = Counter(key[0] for key in self.generator.expected())  # announcements in a dump of each router
         self.watching = None
         self.fault_at = self.fault_wall = 0.0
 
@@ -145,13 +153,35 @@ class Stage:
         return verdict.wait_for_owners(self.cluster, self.generator, dict.fromkeys(names, name), seconds)
 
     def replayed(self, routers=None, span=REPLAY, end=None):
-        """How many announcements a take-over of these routers may repeat (with some for what a tick sees late)."""
+        """How many announcements a take-over of these routers may repeat."""
         end = self.fault_at if end is None else end
-        return self.generator.made_between(end - span, end, routers) * 3 // 2 + 5
+        return with_slack(self.generator.made_between(end - span, end, routers))
 
-    def judge(self, lost=0, wrong=0, doomed=(), sink=None, hidden=(), owners_within=15, **more):
+    def since_fault(self, routers=None, span=REPLAY, times=1):
+        """The same where a watermark has stood still, or has not counted, since the fault: all that was said since, and as
+        often as it may be sent again."""
+        now = time.monotonic()
+        return times * self.replayed(routers, now - self.fault_at + span, now)
+
+    def claimed_again(self, span, dumps):
+        """How many announcements the claims that stand in Kafka may have repeated: none, for the first claim of a router; else
+        what it had said in so many seconds before the claim, or before its last word when it was silent then, for there the
+        watermark stands; and its table, where a claim may begin with a `dump`."""
+        made, to_monotonic, total = self.generator.made(), time.monotonic() - time.time(), 0
+        claims = [(router, when) for router, when in verdict.later_claims(self.records()) if router in self.home]
+        for router, when in claims:
+            times = made.get(router, [])
+            end = bisect_right(times, when + to_monotonic)
+            if end:
+                total += end - bisect_left(times, times[end - 1] - span)
+            total += self.table[router] if dumps else 0
+        return with_slack(total) if claims else 0
+
+    def judge(self, lost=0, wrong=0, doomed=(), sink=None, hidden=(), owners_within=15, span=CRASH + REPLAY, dumps=False,
+              again=None, **more):
         """Judges and asserts the figures that must be right everywhere. `lost` is None where the history may have a gap,
-        `wrong` where a rule is missing; `hidden` are routers whose rows had to vanish."""
+        `wrong` where a rule is missing; `hidden` are routers whose rows had to vanish. In the matrix there may be `again`
+        duplicates, or what claimed_again() says of `span` and `dumps`."""
         v = verdict.judge(self.cluster, self.generator, sink or self.sink, doomed, **more)
         owners_wrong = verdict.wrong_owners(self.cluster, self.generator, owners_within)
         blanked = self.blanked(hidden)
@@ -161,6 +191,11 @@ class Stage:
         assert lost is None or (len(v.lost) == lost and v.lost_withdrawals == 0), (v.text(), *v.sample)
         assert not owners_wrong, owners_wrong
         assert not blanked, f"{len(blanked)} rows were invisible: {blanked[:5]}"
+        if self.lab.row is not None:
+            allowed = self.claimed_again(span, dumps) if again is None else again
+            self.lab.note(f"duplicates={v.duplicates} allowed={allowed}")
+            self.lab.bounded = True
+            assert v.duplicates <= allowed
         self.owners = verdict.wait_for_owners(self.cluster, self.generator)
         return v
 

@@ -184,6 +184,16 @@ def switches(records, after):
     return moved, again
 
 
+def later_claims(records):
+    """(router name, time of its first run) of each claim that is not the first one of its router."""
+    names, seen, found = {h: n for n, h in router_hashes(records).items()}, set(), []
+    for (router, _epoch), (_node, when) in sorted(claims(records).items(), key=lambda i: i[0][1]):
+        if router in seen:
+            found.append((names.get(router, router), when))
+        seen.add(router)
+    return found
+
+
 @dataclass
 class Owners:
     """Who owns what: per router name the nodes whose gate is not standby for it, and the node that Redis names."""
