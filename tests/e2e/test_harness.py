@@ -1,14 +1,16 @@
 """The harness itself: a speaker that plays against plain sockets, the cutter, the verdicts."""
 import contextlib
+import dataclasses
 import socket
 import struct
 import threading
 import time
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
 import redis
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from harness import figures, verdict, wire
@@ -16,7 +18,7 @@ from harness.bmpgen import Generator
 from harness.cluster import wait_for
 from harness.cutter import Cutter, KafkaCutter
 from harness.kafka_log import Header, Record
-from harness.stage import Stage
+from harness.stage import Stage, with_slack
 from harness.verdict import Owners, number_of
 
 
@@ -626,6 +628,41 @@ def test_judging_fails_when_a_row_was_invisible_or_an_owner_is_wrong(lab):
         s.node("A").arbiter.kill()
         s.judge(quiet=0.5, owners_within=0.5)
     assert lab.figures["owners_wrong"] == 1
+
+
+@pytest.mark.scenario
+def test_judging_a_row_of_the_matrix_fails_when_something_stands_twice_without_a_claim(lab):
+    s = Stage(lab, routers=1, nodes=("A",)).settle(churn=False, seconds=0)
+    lab.row = 0
+    s.judge(quiet=0.5)
+    assert lab.bounded
+    producer = Producer({"bootstrap.servers": s.cluster.brokers})
+    consumer = Consumer({"bootstrap.servers": s.cluster.brokers, "group.id": "bmpha-e2e-again"})
+    lab.at_end(consumer.close)
+    routes = next(r for r in s.kinds("routes") if r.routes())
+    consumer.assign([TopicPartition(s.cluster.topic, routes.partition, routes.offset)])
+    message = wait_for("the record", 10, lambda: consumer.poll(1))
+    producer.produce(s.cluster.topic, message.value(), message.key(), message.partition(), headers=message.headers())
+    producer.flush(10)
+    with pytest.raises(AssertionError, match=f"^{len(routes.routes())} duplicates, 0 are allowed"):
+        s.judge(quiet=0.5)
+    lab.row = None
+
+
+def test_what_a_later_claim_may_repeat():
+    """The seconds before it, or before the last word; the table only where it is said."""
+    s = Stage.__new__(Stage)
+    now = time.monotonic()
+    s.generator = SimpleNamespace(made=lambda: {"r": [now - 20.0, now - 19.5, now - 19.0, now - 1.0]})
+    s.home, s.table = {"r": "A"}, {"r": 100}
+    wall, first = time.time(), record(0, 0, "run", "A", 1)
+    claims = [first]
+    s.records = lambda: claims
+    assert s.claimed_again(2, dumps=True) == 0, "a router's first claim repeats nothing"
+    claims = [first, dataclasses.replace(record(0, 2, "run", "B", 2), time=wall - 10)]
+    assert s.claimed_again(0.6, dumps=False) == with_slack(2) and s.claimed_again(2, dumps=True) == with_slack(103)
+    claims = [first, dataclasses.replace(record(0, 2, "run", "B", 2), time=wall)]
+    assert s.claimed_again(2, dumps=False) == with_slack(1)
 
 
 # --- the table of a run ---

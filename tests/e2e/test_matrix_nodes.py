@@ -297,6 +297,10 @@ def test_20_both_nodes_are_killed_together(lab):
     s.cluster.heal()
     wait_for("dumps end", 30, s.synced, every=0.2)
     s.judge(lost=None, quiet=5, dumps=True)
+    for router in s.node("A").arbiter.state()["routers"]:
+        if router["name"] in s.home:
+            since = {name: view["since"] for name, view in router["nodes"].items()}
+            assert len(since) == 2 and since[s.owners[router["name"]]] == min(since.values()), "the oldest session owns"
 
 
 @TWO_OR_THREE

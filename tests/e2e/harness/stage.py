@@ -195,7 +195,7 @@ class Stage:
             allowed = self.claimed_again(span, dumps) if again is None else again
             self.lab.note(f"duplicates={v.duplicates} allowed={allowed}")
             self.lab.bounded = True
-            assert v.duplicates <= allowed
+            assert v.duplicates <= allowed, f"{v.duplicates} duplicates, {allowed} are allowed"
         self.owners = verdict.wait_for_owners(self.cluster, self.generator)
         return v
 
