@@ -185,9 +185,18 @@ explore:  ## arbiter, gate and fence in all orders of events, half an hour; any 
 	@$(OUT)/bin/explore --trace --window 3 --late 0
 	@$(OUT)/bin/explore --trace --only tight --window 2 --max 5000
 	@$(OUT)/bin/explore --trace --only tight warm WA/- --window 2 --delays 1 3 over after --max 5000
+	@$(OUT)/bin/explore --trace --only slack warm --window 3 --late 0 --collector
+	@$(OUT)/bin/explore --trace --only slack warm --window 3 --late 0 --by-age
+	@$(OUT)/bin/explore --trace --only tight warm W/W --window 2 --late 1 --delays 1 --stages read --partial --max 5000
+	@$(OUT)/bin/explore --trace --only tight warm W/W restamp --window 2 --late 1 --any-order --max 5000
+	@$(OUT)/bin/explore --trace --only tight warm W/W --nodes 3 --window 2 --late 0 --max 5000
+	@$(OUT)/bin/explore --trace --only tight join W/- --nodes 3 --window 2 --late 0 --max 5000
+	@$(OUT)/bin/explore --trace --only restamp tight warm W/W --and kill-gate --window 4 --late 0
+	@$(OUT)/bin/explore --trace --only force-active join tight W/W --and crash --window 5 --late 0 --max 5000
 	@$(OUT)/bin/simulate --seeds 20000
 	@$(OUT)/bin/simulate --seeds 20000 --faults 2
 	@$(OUT)/bin/simulate --seeds 5000 --fault crash --skew 8000
+	@$(OUT)/bin/simulate --seeds 5000 --fault lose-producer
 
 mutants:  ## switches each rule off and shows a test that fails without it, some minutes; RULE="S2-fence ..." picks
 	@scripts/install-deps
