@@ -20,6 +20,10 @@ const char* alarm_name(Alarm a) {
       return "owned-by-none";
     case Alarm::kOwnedByTwo:
       return "owned-by-two";
+    case Alarm::kGrainDiffers:
+      return "grain-differs";
+    case Alarm::kStalled:
+      return "stalled";
   }
   return "unknown";
 }
@@ -38,6 +42,10 @@ const char* alarm_text(Alarm a) {
       return "no node forwards a router";
     case Alarm::kOwnedByTwo:
       return "several nodes forward a router";
+    case Alarm::kGrainDiffers:
+      return "nodes have different values of grain";
+    case Alarm::kStalled:
+      return "this node's session of a router is stalled";
   }
   return "alarm";
 }
@@ -47,8 +55,11 @@ namespace {
 // What is known of the whole cluster is known now: nothing is said of it while this node is cut off.
 bool sees_cluster(const Decider& d) { return d.has_joined() && !d.is_solo() && !d.is_leaving(); }
 
-// These are decisions of somebody, or things that do not pass by themselves: they need no patience.
-bool is_told_at_once(Alarm a) { return a == Alarm::kAllForcedStandby || a == Alarm::kRedisClock; }
+// These are decisions of somebody, things that do not pass by themselves, or have had a patience of their own
+// (stall-timeout): they need no more.
+bool is_told_at_once(Alarm a) {
+  return a == Alarm::kAllForcedStandby || a == Alarm::kRedisClock || a == Alarm::kGrainDiffers || a == Alarm::kStalled;
+}
 
 Nanos patience(Alarm a, Nanos after) {
   if (is_told_at_once(a)) return Nanos{0};
@@ -63,6 +74,12 @@ void AlarmWatch::look_at_cluster(const Decider& d, Found& found, BootTime now) {
         return !d.is_live(n.second, now) || !n.second.readable || n.second.blob.forced_standby;
       });
   if (all) found[{Alarm::kAllForcedStandby, {}}].detail = "the oldest session forwards all the same";
+  std::vector<std::string> others;
+  for (const auto& [id, v] : d.nodes())
+    if (d.differs_in_grain(v, now)) others.push_back(id);
+  if (!others.empty())
+    found[{Alarm::kGrainDiffers, {}}].detail =
+        fmt::format("grain is {} here and not on {}", d.collector() ? "collector" : "router", fmt::join(others, ", "));
 }
 
 void AlarmWatch::look_at_router(const Decider& d, const RouterState& st, Found& found, BootTime now) {
@@ -84,6 +101,7 @@ void AlarmWatch::look_at_router(const Decider& d, const RouterState& st, Found& 
     }
     if (r->second.entry.role == Role::kActive) active.push_back(id);
   }
+  if (st.stalled) found[{Alarm::kStalled, st.router}].detail = "another node's session of it reads on";
   if (nodes > 1 && sessions == 1)
     found[{Alarm::kRedundancyLost, st.router}].detail = fmt::format("only node {} has a session of it", has);
   if (sessions > 0 && active.empty() && !apart) found[{Alarm::kOwnedByNone, st.router}].detail = "no node forwards it";

@@ -22,9 +22,12 @@ enum class Alarm : std::uint8_t {
   kRedundancyDiffers,  // nodes' sessions of the router have different numbers of BGP peers
   kOwnedByNone,        // some node has a session of the router, nobody forwards it
   kOwnedByTwo,         // more than one node forwards it, and not because Redis is away
+  kGrainDiffers,       // some nodes have one role for all their routers, others one per router
+  kStalled,            // this node's session of the router reads nothing while another node's does
 };
 inline constexpr Alarm kAlarms[] = {Alarm::kAllForcedStandby,  Alarm::kRedisClock,  Alarm::kRedundancyLost,
-                                    Alarm::kRedundancyDiffers, Alarm::kOwnedByNone, Alarm::kOwnedByTwo};
+                                    Alarm::kRedundancyDiffers, Alarm::kOwnedByNone, Alarm::kOwnedByTwo,
+                                    Alarm::kGrainDiffers,      Alarm::kStalled};
 const char* alarm_name(Alarm a);
 const char* alarm_text(Alarm a);  // for the log
 

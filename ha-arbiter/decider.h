@@ -224,6 +224,8 @@ class Decider {  // NOLINT: in the order of reading, not of size
   // Where an errand stands; empty: there is none.
   std::string errand_step(const RouterState& st) const;
   bool is_live(const NodeView& v, BootTime now) const;
+  // A live node has one role for all its routers and this one has not, or the other way round.
+  bool differs_in_grain(const NodeView& v, BootTime now) const;
   bool has_joined() const { return joined_; }
   bool is_solo() const { return solo_; }
   bool is_leaving() const { return leaving_; }
@@ -280,7 +282,6 @@ class Decider {  // NOLINT: in the order of reading, not of size
   void awake(BootTime now);
   void hang(const std::string& why, BootTime now);
   void read_node(const std::string& id, const NodeReading& reading, const Observation& o);
-  void confirm_own();
   void take_back(const NodeBlob& blob, BootTime pub_at);
   bool apply_gate_rows(const GateStatus& status, BootTime now);
   void won(const Pending& p, BootTime now);

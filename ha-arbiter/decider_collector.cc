@@ -93,11 +93,13 @@ void Decider::note_unserved(RouterState& st, BootTime now) {
   st.unserved = unserved;
 }
 
+bool Decider::differs_in_grain(const NodeView& v, BootTime now) const {
+  return v.readable && is_live(v, now) && v.blob.collector.has_value() != collector().has_value();
+}
+
 void Decider::watch_grain(BootTime now) {
-  const bool differs = std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
-    return n.second.readable && is_live(n.second, now) &&
-           n.second.blob.collector.has_value() != collector().has_value();
-  });
+  const bool differs =
+      std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& n) { return differs_in_grain(n.second, now); });
   if (differs && !grain_differs_)
     note(LogLevel::kError, "nodes differ in grain", "until all have the same, each router has an owner of its own");
   grain_differs_ = differs;

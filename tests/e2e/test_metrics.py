@@ -81,6 +81,29 @@ def test_alarm_counters_and_the_documented_names(lab):
     assert {n for n in shown if not n.startswith("exposer_")} == documented()
 
 
+@pytest.mark.scenario
+def test_lost_redundancy_is_an_alarm_of_every_node_until_it_is_back(lab):
+    """One router's session to one of two nodes ends; nothing else may be told."""
+    metrics = {n: {"ha-arbiter": {"metrics-listen": f"127.0.0.1:{free_port()}", "alarm-after": "3s"}} for n in "AB"}
+    s = Stage(lab, routers=2, sinks=0, node_settings=metrics).dial()
+    arbiters = [s.node(n).arbiter for n in "AB"]
+
+    def raised(arbiter):
+        found = re.findall(r'^bmpha_alarm\{alarm="([^"]+)"\} 1$', scrape(arbiter), re.M)
+        return {name: sample(arbiter, "bmpha_alarm_count", alarm=name) for name in found}
+    assert [sample(a, "bmpha_alarm", alarm="redundancy-lost") for a in arbiters] == [0, 0]
+    wait_for("nothing is wrong", 10, lambda: [raised(a) for a in arbiters] == [{}, {}])
+    router = s.generator.routers[0].name
+    s.generator.stop("B", [router])
+    wait_for("the alarm on both nodes", 10, lambda: [raised(a) for a in arbiters] == [{"redundancy-lost": 1}] * 2)
+    for arbiter in arbiters:
+        lines = arbiter.log_lines("error", "alarm=redundancy-lost")
+        assert len(lines) == 1 and f"router={router} " in lines[0] and "only node A has a session of it" in lines[0], lines
+    s.generator.start("B", [router])
+    wait_for("the end of the alarm", 10, lambda: [raised(a) for a in arbiters] == [{}, {}])
+    assert all(len(a.log_lines('event="alarm over"', "alarm=redundancy-lost")) == 1 for a in arbiters)
+
+
 @pytest.mark.parametrize("tool", [*TOOLS, "psql-sink"])
 def test_port_in_use_is_an_error_at_start(tool, tmp_path):
     """Exit code 111, as for the other endpoints; and --check tells a form that is wrong."""

@@ -1,5 +1,6 @@
 """Operators' orders with real nodes: routers moved one by one, a node drained, routers resynced, forgotten, claimed anew."""
 import json
+import os
 import subprocess
 import threading
 import time
@@ -7,9 +8,10 @@ import time
 import pytest
 
 from harness import verdict
-from harness.cluster import SCRIPTS, tool_environment, wait_for
+from harness.cluster import SCRIPTS, free_port, tool_environment, wait_for
 from harness.stage import Stage
 from harness.watch import Watch
+from test_metrics import sample
 
 pytestmark = pytest.mark.scenario
 
@@ -177,11 +179,14 @@ def test_raised_epochs_end_the_fencing_of_a_live_owner(lab):
     ahead = max(epoch for _, epoch in s.cluster.owners().values()) + 3_600_000
     s.sink.database.sql("UPDATE ingest_fence SET epoch = %s", ahead)
     s.sink.terminate()
+    s.sink.write_config(metrics_listen=f"127.0.0.1:{free_port()}")
     s.sink.start()
+    assert sample(s.sink, "bmpha_sink_fence_alarm") == 0
     s.generator.churn(20)
     wait_for("the sink fences", 15, lambda: s.sink.state()["fenced"] > 0)
     wait_for("an alarm of the sink", 60, lambda: s.sink.log_lines("error", "all records of a router are fenced"))
     assert s.sink.state()["fence_alarm"]
+    wait_for("the alarm as a metric", 5, lambda: sample(s.sink, "bmpha_sink_fence_alarm") == 1)
     said = bmp_ha(s, "epoch", "raise", "all")
     assert "resync" in said
     assert min(epoch for _, epoch in s.cluster.owners().values()) > ahead
@@ -189,6 +194,7 @@ def test_raised_epochs_end_the_fencing_of_a_live_owner(lab):
     s.silence()
     s.judge_state()
     assert not s.sink.state()["fence_alarm"]
+    wait_for("the end of the alarm as a metric", 5, lambda: sample(s.sink, "bmpha_sink_fence_alarm") == 0)
 
 
 def test_a_session_is_closed_on_request(lab):
@@ -203,3 +209,18 @@ def test_a_session_is_closed_on_request(lab):
     wait_for("a new session", 10, lambda: session() != before)
     wait_for("all sessions are up", 10, lambda: s.generator.up("B") == 2)
     s.no_switch()
+    # By the pid alone: the control-socket, and without that the dump-file, of the process' own configuration.
+    arbiter = s.node("B").arbiter
+
+    def by_pid(*words, code=0):
+        done = subprocess.run([SCRIPTS / "bmp-ha", "--pid", str(arbiter.process.pid), *words], capture_output=True, text=True,
+                              timeout=20, env=tool_environment(), check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+    by_socket = json.loads(by_pid("status", "--json"))
+    os.unlink(control(s.node("B")).removeprefix("ipc://"))
+    for picture in (by_socket, json.loads(by_pid("status", "--json"))):
+        assert picture["nodes"]["B"]["running"] == {"ha-arbiter": True} and picture["nodes"]["A"]["live"]
+        assert {r["name"]: r["owner"] for r in picture["routers"]}[router] == "A"
+    arbiter.config.rename(f"{arbiter.config}.away")
+    assert "HINT" in by_pid("status", code=100)

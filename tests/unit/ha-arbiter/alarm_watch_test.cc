@@ -116,6 +116,44 @@ TEST_CASE("all forced standby is told at once") {
   CHECK(c.told("b", Alarm::kAllForcedStandby, false));
 }
 
+TEST_CASE("a stalled session is an alarm of the node that has it, until it reads again") {
+  Watched c;
+  Node& silent = c.w.owner(kR) == "a" ? c.a : c.b;
+  Node& other = c.w.owner(kR) == "a" ? c.b : c.a;
+  silent.gate.routers.at(kR).silent = true;
+  c.run(seconds(25));
+  CHECK(c.told_nothing());
+  c.run(seconds(15));
+  REQUIRE(c.changes[silent.id].size() == 1);
+  CHECK(c.changes[silent.id][0].name == "r1");
+  CHECK(c.told(silent.id, Alarm::kStalled, true));
+  CHECK(c.watches[silent.id].raised(Alarm::kStalled) == 1);
+  CHECK(c.told_nothing());
+  CHECK(c.w.owner(kR) == other.id);
+  silent.gate.routers.at(kR).silent = false;
+  c.run(seconds(10));
+  CHECK(c.told(silent.id, Alarm::kStalled, false));
+  CHECK(c.told_nothing());
+}
+
+TEST_CASE("nodes that differ in grain are an alarm on both until one is gone") {
+  Watched c;
+  c.w.tune = [](DeciderSettings& s) { s.grain = Grain::kCollector; };
+  Node& third = c.w.add("c", Millis(100));
+  c.run(seconds(4));
+  REQUIRE(c.changes["a"].size() == 1);
+  CHECK(c.changes["a"][0].detail == "grain is router here and not on c");
+  CHECK(c.told("a", Alarm::kGrainDiffers, true));
+  CHECK(c.told("b", Alarm::kGrainDiffers, true));
+  REQUIRE(c.changes["c"].size() == 1);
+  CHECK(c.changes["c"][0].detail == "grain is collector here and not on a, b");
+  CHECK(c.told("c", Alarm::kGrainDiffers, true));
+  c.w.kill(third);
+  c.run(seconds(5));
+  CHECK(c.told("a", Alarm::kGrainDiffers, false));
+  CHECK(c.told("b", Alarm::kGrainDiffers, false));
+}
+
 TEST_CASE("a clock that is far off is told while it is") {
   Watched c;
   c.skew = Millis(61'000);
