@@ -32,20 +32,20 @@ MigrateResult failure(const PgConnection& pg, const std::string& what, const PgR
 
 std::span<const Migration> migrations() { return kMigrations; }
 
-MigrateResult migrate(PgConnection& pg) {
+MigrateResult migrate(PgConnection& pg, std::span<const Migration> known) {
   MigrateResult out;
-  for (std::size_t n = 0; n <= kMigrations.size(); ++n) {
+  for (std::size_t n = 0; n <= known.size(); ++n) {
     if (const PgResult r = pg.exec("BEGIN"); !r) return failure(pg, "begin", r);
     if (const PgResult r = pg.exec(kLock); !r) return failure(pg, "lock", r);
     if (const PgResult r = pg.exec(kVersionTable); !r) return failure(pg, "create schema_version", r);
     const PgResult have = pg.exec("SELECT coalesce(max(version), 0) FROM schema_version");
     if (!have) return failure(pg, "read schema_version", have);
     out.version = static_cast<int>(have.number(0, 0));
-    if (out.version >= kMigrations.back().version) {
+    if (out.version >= known.back().version) {
       if (const PgResult r = pg.exec("COMMIT"); !r) return failure(pg, "commit", r);
       break;
     }
-    const Migration& next = kMigrations[static_cast<std::size_t>(out.version)];
+    const Migration& next = known[static_cast<std::size_t>(out.version)];
     const std::string what = fmt::format("migration {} ({})", next.version, next.name);
     if (const PgResult r = pg.exec(next.sql); !r) return failure(pg, what, r);
     const PgResult noted = pg.exec("INSERT INTO schema_version (version, name) VALUES ($1, $2)",
@@ -54,11 +54,11 @@ MigrateResult migrate(PgConnection& pg) {
     if (const PgResult r = pg.exec("COMMIT"); !r) return failure(pg, what, r);
     ++out.applied;
   }
-  if (out.version > kMigrations.back().version) {
+  if (out.version > known.back().version) {
     out.outcome = MigrateOutcome::kRefused;
     out.message =
         fmt::format("the database has schema version {}, this program knows {} HINT: install a newer psql-sink",
-                    out.version, kMigrations.back().version);
+                    out.version, known.back().version);
   }
   return out;
 }

@@ -14,7 +14,7 @@ struct Migration {
   const char* name = "";
   const char* sql = "";
 };
-std::span<const Migration> migrations();
+std::span<const Migration> migrations();  // numbered from 1, without gaps
 
 enum class MigrateOutcome { kDone, kUnreachable, kRefused };
 struct MigrateResult {
@@ -25,6 +25,6 @@ struct MigrateResult {
 };
 // Applies what is missing, each migration in a transaction of its own. Several sinks may do so at once: one works, the
 // others wait and find nothing left. A database that is newer than this program is refused.
-MigrateResult migrate(PgConnection& pg);
+MigrateResult migrate(PgConnection& pg, std::span<const Migration> known = migrations());
 
 }  // namespace bmpha::sink

@@ -742,6 +742,42 @@ TEST_CASE("database: migrations are safe from several sinks at once, and a newer
   CHECK(r.message.find("newer psql-sink") != std::string::npos);
 }
 
+// The version that follows the present one, whatever it will be: rows that are there stay and take the new shape.
+TEST_CASE(
+    "database: a later migration follows on tables in use, whole or not at all, and its version is refused before it") {
+  NEED_SERVER;
+  const std::string database = server->fresh_database();
+  Query q(database);
+  const int now = migrations().back().version;
+  q.one("INSERT INTO routers (hash, name) VALUES ('00000000-0000-0000-0000-000000000001', 'r1')");
+  std::vector<Migration> next(migrations().begin(), migrations().end());
+  next.push_back({now + 1, "broken", "ALTER TABLE routers ADD site text; SELECT 1 / 0"});
+  {
+    PgConnection pg(database);
+    REQUIRE(pg.connect());
+    const MigrateResult r = migrate(pg, next);
+    CHECK(r.outcome == MigrateOutcome::kRefused);
+    CHECK(r.message.find("(broken)") != std::string::npos);
+  }
+  CHECK(q.one("SELECT max(version) FROM schema_version") == std::to_string(now));
+  CHECK(
+      q.one("SELECT count(*) FROM information_schema.columns WHERE table_name = 'routers' AND column_name = 'site'") ==
+      "0");
+  next.back() = {now + 1, "site", "ALTER TABLE routers ADD site text; UPDATE routers SET site = name || '-site'"};
+  next.push_back({now + 2, "renamed", "ALTER TABLE routers RENAME site TO place"});
+  MigrateResult r = migrate(q.pg, next);
+  CHECK(r.outcome == MigrateOutcome::kDone);
+  CHECK(r.applied == 2);
+  CHECK(r.version == now + 2);
+  CHECK(q.one("SELECT place FROM routers WHERE name = 'r1'") == "r1-site");
+  CHECK(q.one("SELECT name FROM schema_version WHERE version = " + std::to_string(now + 1)) == "site");
+  r = migrate(q.pg, next);
+  CHECK(r.outcome == MigrateOutcome::kDone);
+  CHECK(r.applied == 0);
+  // The program of before.
+  CHECK(migrate(q.pg).outcome == MigrateOutcome::kRefused);
+}
+
 TEST_CASE("database: a second group and another partition count are refused with the remedy") {
   NEED_SERVER;
   const std::string database = server->fresh_database();
