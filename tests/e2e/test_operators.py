@@ -213,7 +213,7 @@ def test_a_session_is_closed_on_request(lab):
     arbiter = s.node("B").arbiter
 
     def by_pid(*words, code=0):
-        done = subprocess.run([SCRIPTS / "bmp-ha", "--pid", str(arbiter.process.pid), *words], capture_output=True, text=True,
+        done = subprocess.run([SCRIPTS / "bmp-ha", "--pid", str(arbiter.pid), *words], capture_output=True, text=True,
                               timeout=20, env=tool_environment(), check=False)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
