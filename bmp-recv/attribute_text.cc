@@ -236,7 +236,7 @@ void append_capabilities(TextBuffer& out, const Open& open, std::size_t limit) {
   }
 }
 
-void append_rd(TextBuffer& out, const std::array<std::uint8_t, 8>& rd) {
+void append_rd(TextBuffer& out, const RouteDistinguisher& rd) {
   ByteReader r(rd);
   std::uint16_t type = 0, half = 0;
   std::uint32_t word = 0;
@@ -255,6 +255,12 @@ void append_rd(TextBuffer& out, const std::array<std::uint8_t, 8>& rd) {
     out.append(':');
     out.number(word);
   }
+}
+
+void append_rd_columns(TextBuffer& out, const RouteDistinguisher& rd) {
+  append_rd(out, rd);
+  out.append('\t');
+  out.number(std::uint64_t{rd[0]} << 8 | rd[1]);
 }
 
 void append_notification(TextBuffer& out, std::uint8_t code, std::uint8_t subcode, Bytes data) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bmp-recv/bgp_attributes.h"
+#include "bmp-recv/bgp_nlri.h"
 #include "bmp-recv/bgp_open.h"
 #include "bmp-recv/ext_community_text.h"
 #include "bmp-recv/text.h"
@@ -19,7 +20,9 @@ void append_cluster_list(TextBuffer& out, Bytes value);
 // "MPBGP (1) : afi=1 safi=1 : Unicast IPv4, ...", at most `limit` bytes, cut between items.
 void append_capabilities(TextBuffer& out, const Open& open, std::size_t limit);
 // "administrator:number" of a route distinguisher (RFC 4364 4.2); "0:0" for none.
-void append_rd(TextBuffer& out, const std::array<std::uint8_t, 8>& rd);
+void append_rd(TextBuffer& out, const RouteDistinguisher& rd);
+// The same, TAB, the type.
+void append_rd_columns(TextBuffer& out, const RouteDistinguisher& rd);
 // What a NOTIFICATION says: names of code and subcode, and the operator's message (RFC 9003).
 void append_notification(TextBuffer& out, std::uint8_t code, std::uint8_t subcode, Bytes data);
 

@@ -17,6 +17,9 @@ struct Prefix {
   bool operator==(const Prefix&) const = default;
 };
 
+// RFC 4364 4.2: type, administrator, assigned number. Zero: none.
+using RouteDistinguisher = std::array<std::uint8_t, 8>;
+
 // What the OPENs say about path identifiers of this family and direction.
 enum class PathIds : std::uint8_t { kUnknown, kNo, kYes };
 

@@ -24,8 +24,6 @@ enum class Fit : std::uint8_t {
   kGood,
 };
 
-using RouteDistinguisher = std::array<std::uint8_t, 8>;
-
 // Identifiers beyond this are not believed easily: lengths and types read as an identifier come out larger.
 inline constexpr std::uint32_t kPlausibleIdEnd = 1U << 24;
 
@@ -84,12 +82,6 @@ NlriResult parse_routes(Bytes field, PathIds expected, std::vector<Route>& out, 
 }
 
 inline void append_hex(TextBuffer& out, Bytes bytes) { out.commit(put_hex(out.room(bytes.size() * 2), bytes)); }
-// "administrator:number", TAB, type.
-inline void append_rd_columns(TextBuffer& out, const RouteDistinguisher& rd) {
-  append_rd(out, rd);
-  out.append('\t');
-  out.number(std::uint64_t{rd[0]} << 8 | rd[1]);
-}
 
 // The bytes that tell routes apart, for their hash.
 using KeyBytes = std::vector<std::uint8_t>;

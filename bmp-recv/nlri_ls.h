@@ -43,11 +43,11 @@ struct LsRoute {
   LsType type{};
   LsProtocol protocol{};
   std::uint32_t path_id = 0;
-  std::array<std::uint8_t, 8> rd{};  // zero without
-  std::uint64_t identifier = 0;      // of the routing universe
-  LsNode local, remote;              // remote: links only
-  Prefix prefix;                     // prefixes only
-  Bytes tlvs;                        // all descriptors, node descriptors among them
+  RouteDistinguisher rd{};       // zero without
+  std::uint64_t identifier = 0;  // of the routing universe
+  LsNode local, remote;          // remote: links only
+  Prefix prefix;                 // prefixes only
+  Bytes tlvs;                    // all descriptors, node descriptors among them
 };
 
 // Appends the routes of a whole NLRI field. False: it is not a sequence of NLRI; nothing was appended then.

@@ -158,9 +158,7 @@ void VpnCodec::print(std::size_t n, unsigned part, bool /*withdrawn*/, TextBuffe
       out.number(nlri_.labels[p.labels_at + k]);
     }
   } else {  // RD, its type
-    append_rd(out, p.rd);
-    out.append('\t');
-    out.number(p.rd[1]);
+    append_rd_columns(out, p.rd);
   }
 }
 

@@ -11,8 +11,6 @@
 
 namespace bmpha::recv {
 
-using RouteDistinguisher = std::array<std::uint8_t, 8>;
-
 struct VpnPrefix {
   RouteDistinguisher rd{};      // zero without
   Prefix prefix;                // path identifier included

@@ -78,6 +78,8 @@ TEST_CASE("prefixes with distinguishers and labels are read in the form that fit
        "65001:100/0 10.1.2.0/24/1 [100]"},
       // A distinguisher of a type that nobody has defined, when nothing else fits.
       {"70 000641 0007fde900000064 0a0102", kVpn4, PathIds::kNo, PathIds::kNo, kOk, "65001:100/7 10.1.2.0/24/1 [100]"},
+      {"70 000641 0102fde900000064 0a0102", kVpn4, PathIds::kNo, PathIds::kNo, kOk,
+       "65001:100/258 10.1.2.0/24/1 [100]"},
       // Labelled unicast: no distinguisher to tell, so what was agreed on decides.
       {"30 000641 0a0102", kLabelled4, PathIds::kNo, PathIds::kNo, kOk, "0:0/0 10.1.2.0/24/1 [100]"},
       {"30 000640 0a0103", kLabelled4, PathIds::kNo, PathIds::kNo, kOk, "0:0/0 10.1.3.0/24/1 [100]"},
