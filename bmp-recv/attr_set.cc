@@ -42,6 +42,26 @@ bool append_items(TextBuffer& out, Bytes value, std::size_t item, Append append)
   return true;
 }
 
+bool append_aggregator(TextBuffer& out, Bytes value) {
+  ByteReader r(value);
+  std::uint32_t asn = 0;
+  if (value.size() != 8 || !r.u32(asn)) return false;
+  out.number(asn);
+  out.append(' ');
+  append_ip(out, r.rest());
+  return true;
+}
+
+bool append_address(TextBuffer& out, Bytes value) {
+  append_ip(out, value);
+  return value.size() == 4;
+}
+
+void append_clusters(TextBuffer& out, Bytes value) {
+  append_cluster_list(out, value);
+  out.cut(out.size() - 1);  // a space stands behind each
+}
+
 bool append_one(TextBuffer& out, AttributeType type, std::uint8_t flags, Bytes value) {
   switch (type) {
     case AttributeType::kOrigin: {
@@ -57,14 +77,25 @@ bool append_one(TextBuffer& out, AttributeType type, std::uint8_t flags, Bytes v
       return append_path(out, value);
     case AttributeType::kNextHop:
       out.append("next_hop=");
-      append_ip(out, value);
-      return value.size() == 4;
+      return append_address(out, value);
     case AttributeType::kMed:
       out.append("med=");
       return append_number(out, value);
     case AttributeType::kLocalPref:
       out.append("local_pref=");
       return append_number(out, value);
+    case AttributeType::kAtomicAggregate:
+      out.append("atomic_aggregate");
+      return value.empty();
+    case AttributeType::kAggregator:
+      out.append("aggregator=");
+      return append_aggregator(out, value);
+    case AttributeType::kOriginatorId:
+      out.append("originator_id=");
+      return append_address(out, value);
+    case AttributeType::kClusterList:
+      out.append("cluster_list=");
+      return append_items(out, value, 4, append_clusters);
     case AttributeType::kCommunity:
       out.append("communities=");
       return append_items(out, value, 4, append_communities);

@@ -9,14 +9,17 @@ namespace {
 
 // Types (IANA BGP Extended Communities); 0x40 says that it is not transitive.
 constexpr std::uint8_t kAs2 = 0x00, kIpv4 = 0x01, kAs4 = 0x02, kOpaque = 0x03, kEvpn = 0x06, kAs2Local = 0x40,
-                       kOpaqueLocal = 0x43, kGeneric = 0x80, kGenericIpv4 = 0x81, kGenericAs4 = 0x82;
+                       kOpaqueLocal = 0x43, kRedirectNextHop = 0x08, kGeneric = 0x80, kGenericIpv4 = 0x81,
+                       kGenericAs4 = 0x82;
 
 // "name=global:local" of the AS- and address-specific types (RFC 4360 3, RFC 5668).
 constexpr CodeName kSpecificNames[] = {
     {0x02, "rt="},  {0x03, "soo="},    {0x05, "ospf-did="}, {0x07, "ospf-rid="}, {0x08, "colc="},
     {0x09, "sas="}, {0x0a, "vpn-id="}, {0x0b, "import="},   {0x12, "p2mp-nh="},
 };
-constexpr CodeName kIpv6Names[] = {{0x02, "rt="}, {0x03, "soo="}, {0x0b, "import="}, {0x12, "p2mp-nh="}};
+constexpr CodeName kIpv6Names[] = {{0x02, "rt="},         {0x03, "soo="},
+                                   {0x0b, "import="},     {0x0c, "flow-redir-ip="},
+                                   {0x0d, "flow-redir="}, {0x12, "p2mp-nh="}};
 constexpr std::uint8_t kVpnId = 0x0a;
 
 std::string_view name_of(std::span<const CodeName> names, std::uint8_t subtype) {
@@ -188,6 +191,16 @@ bool append_df_election(TextBuffer& out, ByteReader r) {  // RFC 8584 2.2, RFC 9
   return true;
 }
 
+// "name=global:local"
+bool append_named(TextBuffer& out, std::string_view name, std::uint8_t form, ByteReader r) {
+  Specific s;
+  if (!read_specific(form, r, s)) return false;
+  out.append(name);
+  append_administrator(out, s);
+  out.number(s.local);
+  return true;
+}
+
 bool append_evpn(TextBuffer& out, std::uint8_t subtype, ByteReader r) {
   std::uint8_t flags = 0;
   std::uint16_t half = 0;
@@ -218,6 +231,10 @@ bool append_evpn(TextBuffer& out, std::uint8_t subtype, ByteReader r) {
       if (!r.u16(half)) return false;
       append_field(out, "mcast_flags=", half);
       return true;
+    case 0x0a:  // RFC 9251 9.5; the fourth, of IPv6, is a community of 20 bytes
+    case 0x0b:
+    case 0x0c:
+      return append_named(out, "evi-rt=", static_cast<std::uint8_t>(subtype - 0x0a), r);
     default:
       return false;
   }
@@ -234,12 +251,16 @@ bool append_layer2_info(TextBuffer& out, ByteReader r) {  // RFC 4761 3.2.4
   return true;
 }
 
-bool append_redirect(TextBuffer& out, std::uint8_t form, ByteReader r) {  // RFC 8955 7.4
-  Specific s;
-  if (!read_specific(form, r, s)) return false;
-  out.append("flow-redir=");
-  append_administrator(out, s);
-  out.number(s.local);
+// RFC 8955 7.4
+bool append_redirect(TextBuffer& out, std::uint8_t form, ByteReader r) {
+  return append_named(out, "flow-redir=", form, r);
+}
+// To the next hop of the route; the lowest bit asks for a copy (draft-simpson-idr-flowspec-redirect, FRR).
+bool append_redirect_next_hop(TextBuffer& out, ByteReader r) {
+  std::uint32_t word = 0;
+  std::uint16_t half = 0;
+  if (!r.u32(word) || !r.u16(half)) return false;
+  append_field(out, "flow-redir-nh=", half & 1U);
   return true;
 }
 
@@ -277,6 +298,8 @@ bool append_known(TextBuffer& out, std::uint8_t type, std::uint8_t subtype, Byte
     case kAs4:
       // Link bandwidth is sent as transitive too, though not defined so.
       if (type == kAs2 && subtype == 0x04) return append_rate(out, "link-bw=", r);
+      // draft-ietf-idr-flowspec-redirect-ip: an address, and whether a copy is asked for.
+      if (type == kIpv4 && subtype == 0x0c) return append_named(out, "flow-redir-ip=", kIpv4, r);
       return append_specific(out, type, subtype, r);
     case kAs2Local:
       return subtype == 0x04 && append_rate(out, "link-bw=", r);
@@ -286,6 +309,8 @@ bool append_known(TextBuffer& out, std::uint8_t type, std::uint8_t subtype, Byte
       return append_opaque_local(out, subtype, r);
     case kEvpn:
       return append_evpn(out, subtype, r);
+    case kRedirectNextHop:
+      return subtype == 0x00 && append_redirect_next_hop(out, r);
     case kGeneric:
       return append_generic(out, subtype, r);
     case kGenericIpv4:

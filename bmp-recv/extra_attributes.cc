@@ -73,8 +73,32 @@ bool append_otc(TextBuffer& out, Bytes value) {  // RFC 9234 5
   return true;
 }
 
-// TLVs; of type 1 sub-domain, BFR-id, reserved, sub-TLVs.
-bool append_bier(TextBuffer& out, Bytes value) {
+namespace {
+
+void append_raw_tlv(TextBuffer& out, const Tlv& t) {
+  out.number(t.type);
+  out.append('=');
+  append_hex(out, t.value);
+}
+
+// Sub-domain, BFR-id, reserved, sub-TLVs.
+bool append_bier_info(TextBuffer& out, ByteReader r) {
+  std::uint8_t sub_domain = 0, reserved = 0;
+  std::uint16_t id = 0;
+  if (!r.u8(sub_domain) || !r.u16(id) || !r.u8(reserved)) return false;
+  append_field(out, "sub-domain=", sub_domain);
+  append_field(out, ",bfr-id=", id);
+  for (Tlv t; !r.empty();) {
+    if (!read_tlv_16_16(r, t)) return false;
+    out.append(',');
+    append_raw_tlv(out, t);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool append_bier(TextBuffer& out, Bytes value) {  // RFC 9793 3
   if (value.empty()) return false;
   ByteReader r(value);
   for (bool first = true; !r.empty(); first = false) {
@@ -82,20 +106,10 @@ bool append_bier(TextBuffer& out, Bytes value) {
     if (!read_tlv_16_16(r, t)) return false;
     if (!first) out.append(' ');
     if (t.type != kBierTlv) {
-      append_field(out, {}, t.type);
-      out.append('=');
-      append_hex(out, t.value);
-      continue;
+      append_raw_tlv(out, t);
+    } else if (!append_bier_info(out, ByteReader(t.value))) {
+      return false;
     }
-    ByteReader body(t.value);
-    std::uint8_t sub_domain = 0, reserved = 0;
-    std::uint16_t id = 0;
-    if (!body.u8(sub_domain) || !body.u16(id) || !body.u8(reserved)) return false;
-    append_field(out, "sub-domain=", sub_domain);
-    append_field(out, ",bfr-id=", id);
-    if (body.empty()) continue;
-    out.append(",sub-tlvs=");
-    append_hex(out, body.rest());
   }
   return true;
 }

@@ -1,6 +1,7 @@
 #include "bmp-recv/tunnel_text.h"
 
 #include "bmp-recv/ext_community_text.h"
+#include "bmp-recv/prefix_sid_text.h"
 #include "bmp-recv/sr_policy_text.h"
 #include "bmp-recv/tlv.h"
 #include "bmp-recv/value_text.h"
@@ -16,23 +17,51 @@ constexpr CodeName kPmsiTypes[] = {{0, "none"},
                                    {5, "pim-bidir"},
                                    {6, "ingress-replication"},
                                    {7, "mldp-mp2mp"},
+                                   {8, "transport"},
                                    {10, "assisted-replication"},
-                                   {11, "bier"}};
+                                   {11, "bier"},
+                                   {12, "sr-mpls-p2mp"},
+                                   {13, "srv6-p2mp"}};
 constexpr CodeName kTunnelTypes[] = {{1, "l2tpv3"},       {2, "gre"},          {7, "ip-in-ip"},     {8, "vxlan"},
                                      {9, "nvgre"},        {10, "mpls"},        {11, "mpls-in-gre"}, {12, "vxlan-gpe"},
                                      {13, "mpls-in-udp"}, {14, "ipv6-tunnel"}, {15, "sr-policy"},   {19, "geneve"}};
-constexpr std::uint16_t kSrPolicyTunnel = 15;
+constexpr std::uint16_t kL2tpv3 = 1, kGre = 2, kVxlan = 8, kNvgre = 9, kMplsInGre = 11, kSrPolicy = 15;
 
-// RFC 6514 5: two addresses (source, group) or one, by the type; what does not fit prints as hex.
+bool is_ip_size(std::size_t n) { return n == 4 || n == 16; }
+
+// Extended tunnel id, reserved, tunnel id, P2MP id; the first is an address.
+bool append_rsvp_tunnel(TextBuffer& out, Bytes id) {
+  if (id.size() < 8 || !is_ip_size(id.size() - 8)) return false;
+  ByteReader r(id.last(8));
+  std::uint16_t reserved = 0, tunnel = 0;
+  std::uint32_t p2mp = 0;
+  if (!r.u16(reserved) || !r.u16(tunnel) || !r.u32(p2mp)) return false;
+  append_ip(out, id.first(id.size() - 8));
+  append_field(out, ",tunnel=", tunnel);
+  append_field(out, ",p2mp=", p2mp);
+  return true;
+}
+// RFC 8556 2: sub-domain, BFR-id, BFR-prefix.
+bool append_bier_tunnel(TextBuffer& out, Bytes id) {
+  ByteReader r(id);
+  std::uint8_t sub_domain = 0;
+  std::uint16_t bfr_id = 0;
+  if (!r.u8(sub_domain) || !r.u16(bfr_id) || !is_ip_size(r.remaining())) return false;
+  append_ip(out, r.rest());
+  append_field(out, ",sub-domain=", sub_domain);
+  append_field(out, ",bfr-id=", bfr_id);
+  return true;
+}
+// RFC 6514 5, RFC 8556 2, RFC 9574 11: by the type; what does not fit prints as hex.
 void append_tunnel_identifier(TextBuffer& out, std::uint8_t type, Bytes id) {
-  const bool two = type >= 3 && type <= 5 && (id.size() == 8 || id.size() == 32);
+  const bool two = type >= 3 && type <= 5 && id.size() % 2 == 0 && is_ip_size(id.size() / 2);
   if (two) {
     append_ip(out, id.first(id.size() / 2));
     out.append(',');
     append_ip(out, id.last(id.size() / 2));
   } else if (type == 6 || type == 10) {
     append_ip(out, id);
-  } else {
+  } else if ((type != 1 || !append_rsvp_tunnel(out, id)) && (type != 11 || !append_bier_tunnel(out, id))) {
     append_hex(out, id);
   }
 }
@@ -62,13 +91,59 @@ bool append_number_of(TextBuffer& out, std::string_view name, Bytes value) {
   return true;
 }
 
+// RFC 9012 3.2: what stands in the header of each kind of tunnel.
+bool append_encapsulation(TextBuffer& out, std::uint16_t tunnel, Bytes value) {
+  ByteReader r(value);
+  std::uint8_t flags = 0;
+  std::uint32_t number = 0;
+  Bytes mac;
+  if (tunnel == kVxlan || tunnel == kNvgre) {
+    if (value.size() != 12 || !r.u8(flags) || !r.u24(number) || !r.bytes(6, mac)) return false;
+    append_field(out, "encapsulation=flags:", flags);
+    append_field(out, "/vni:", number);
+    out.append("/mac:");
+    append_mac(out, mac);
+    return true;
+  }
+  if (tunnel == kGre || tunnel == kMplsInGre) {
+    if (value.size() != 4 || !r.u32(number)) return false;
+    append_field(out, "encapsulation=key:", number);
+    return true;
+  }
+  if (tunnel != kL2tpv3 || !r.u32(number)) return false;
+  append_field(out, "encapsulation=session:", number);
+  if (r.empty()) return true;
+  out.append("/cookie:");
+  append_hex(out, r.rest());
+  return true;
+}
+
+// RFC 9012 3.6: whole label stack entries.
+bool append_label_stack(TextBuffer& out, Bytes value) {
+  if (value.empty() || value.size() % 4 != 0) return false;
+  ByteReader r(value);
+  std::uint32_t entry = 0;
+  for (bool first = true; r.u32(entry); first = false) append_field(out, first ? "label-stack=" : "/", entry >> 12);
+  return true;
+}
+
+// RFC 9012 3.7: what stands in a Prefix-SID attribute.
+bool append_prefix_sid_of(TextBuffer& out, Bytes value) {
+  const std::size_t before = out.size();
+  out.append("prefix-sid{");
+  if (append_prefix_sid(out, value) != PrefixSidResult::kOk) {
+    out.cut(before);
+    return false;
+  }
+  out.append('}');
+  return true;
+}
+
 // RFC 9012 3; false: unknown, or of a length that its definition does not allow: it prints as hex.
-bool append_known_sub_tlv(TextBuffer& out, const Tlv& t) {
+bool append_known_sub_tlv(TextBuffer& out, std::uint16_t tunnel, const Tlv& t) {
   switch (t.type) {
     case 1:
-      out.append("encapsulation=");
-      append_hex(out, t.value);
-      return true;
+      return append_encapsulation(out, tunnel, t.value);
     case 2:
       return append_number_of(out, "protocol=", t.value);
     case 4:
@@ -83,6 +158,10 @@ bool append_known_sub_tlv(TextBuffer& out, const Tlv& t) {
       return append_number_of(out, "udp-port=", t.value);
     case 9:
       return append_number_of(out, "embedded-label=", t.value);
+    case 10:
+      return append_label_stack(out, t.value);
+    case 11:
+      return append_prefix_sid_of(out, t.value);
     default:
       return false;
   }
@@ -96,8 +175,8 @@ bool append_tunnel(TextBuffer& out, const Tlv& tunnel) {
     Tlv t;
     if (!read_tunnel_sub_tlv(r, t)) return false;
     if (!first) out.append(',');
-    const bool known = tunnel.type == kSrPolicyTunnel ? append_sr_policy_sub_tlv(out, t) || append_known_sub_tlv(out, t)
-                                                      : append_known_sub_tlv(out, t);
+    const bool known =
+        (tunnel.type == kSrPolicy && append_sr_policy_sub_tlv(out, t)) || append_known_sub_tlv(out, tunnel.type, t);
     if (known) continue;
     append_field(out, {}, t.type);
     out.append('=');

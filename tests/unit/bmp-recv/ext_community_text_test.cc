@@ -69,6 +69,10 @@ TEST_CASE("extended communities print as the contract and docs/wire.md say") {
       {"0606024000007fff", "df_alg=2 df_capabilities=16384 df_preference=32767"},
       {"0608020000000000", "arp_nd_flags=2"},
       {"0609000300000000", "mcast_flags=3"},
+      {"060afde900000005", "evi-rt=65001:5"},
+      {"060bc00002010005", "evi-rt=192.0.2.1:5"},
+      {"060cfa56ea010007", "evi-rt=4200000001:7"},
+      {"060dfa56ea010007", "0x060dfa56ea010007"},
       {"06ff000000000000", "0x06ff000000000000"},
       {"8006fde949742400", "flow-rate=65001:1000000"},
       {"800cfde900000000", "flow-rate-packets=65001:0"},
@@ -77,6 +81,11 @@ TEST_CASE("extended communities print as the contract and docs/wire.md say") {
       {"8008fde900000001", "flow-redir=65001:1"},
       {"8108c00002010001", "flow-redir=192.0.2.1:1"},
       {"8208fa56ea010001", "flow-redir=4200000001:1"},
+      {"010cc00002010001", "flow-redir-ip=192.0.2.1:1"},
+      {"000cfde900000001", "0x000cfde900000001"},
+      {"0800000000000001", "flow-redir-nh=1"},
+      {"0800000000000000", "flow-redir-nh=0"},
+      {"0801000000000000", "0x0801000000000000"},
       {"800900000000002e", "flow-remark=46"},
       {"800a130005dc0064", "l2info=19:0:1500:100"},
       {"00fffde900000001", "0x00fffde900000001"},
@@ -112,6 +121,8 @@ TEST_CASE("IPv6 extended communities print their address in brackets") {
   CHECK(text6(hex("0002" + address + "0005")) == "rt=[2001:db8::1]:5");
   CHECK(text6(hex("0003" + address + "ffff 000b" + address + "0007")) ==
         "soo=[2001:db8::1]:65535 import=[2001:db8::1]:7");
+  CHECK(text6(hex("000c" + address + "0001 000d" + address + "0064")) ==
+        "flow-redir-ip=[2001:db8::1]:1 flow-redir=[2001:db8::1]:100");
   CHECK(text6(hex("4002" + address + "0005")) == "0x4002" + address + "0005");
   CHECK(text6(hex("00ff" + address + "0005")) == "0x00ff" + address + "0005");
 }

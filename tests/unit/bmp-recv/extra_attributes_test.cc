@@ -47,7 +47,19 @@ TEST_CASE("PMSI_TUNNEL prints type, flags, label and identifier (RFC 6514 5)") {
       {"00 06 000100 c0000201", "ingress-replication flags=0 label=16 vni=256 id=192.0.2.1"},
       {"01 03 000000 0a000001 e8000001", "pim-ssm flags=1 label=0 vni=0 id=10.0.0.1,232.0.0.1"},
       {"00 00 000000", "none flags=0 label=0 vni=0 id=0x"},
-      {"00 01 000000 00000001 00000002 c0000201", "rsvp-te flags=0 label=0 vni=0 id=0x0000000100000002c0000201"},
+      {"00 01 000000 c0000201 0000 0005 0000000a", "rsvp-te flags=0 label=0 vni=0 id=192.0.2.1,tunnel=5,p2mp=10"},
+      {"00 01 000000 20010db8000000000000000000000001 0000 0005 0000000a",
+       "rsvp-te flags=0 label=0 vni=0 id=2001:db8::1,tunnel=5,p2mp=10"},
+      {"00 01 000000 c0000201 0000 0005 000000", "rsvp-te flags=0 label=0 vni=0 id=0xc000020100000005000000"},
+      {"00 02 000000 06 0001 04 c0000201 0007 01 0004 00000001",
+       "mldp-p2mp flags=0 label=0 vni=0 id=0x06000104c0000201000701000400000001"},
+      {"00 04 000000 c0000201 ef000001", "pim-sm flags=0 label=0 vni=0 id=192.0.2.1,239.0.0.1"},
+      {"00 05 000000 20010db8000000000000000000000001 ff020000000000000000000000000001",
+       "pim-bidir flags=0 label=0 vni=0 id=2001:db8::1,ff02::1"},
+      {"00 03 000000 0a000001", "pim-ssm flags=0 label=0 vni=0 id=0x0a000001"},
+      {"10 0a 000100 c0000201", "assisted-replication flags=16 label=16 vni=256 id=192.0.2.1"},
+      {"00 0b 000140 01 0005 c0000201", "bier flags=0 label=20 vni=320 id=192.0.2.1,sub-domain=1,bfr-id=5"},
+      {"00 0b 000140 01 0005 c00002", "bier flags=0 label=20 vni=320 id=0x010005c00002"},
       {"00 06 002710 20010db8000000000000000000000001",
        "ingress-replication flags=0 label=625 vni=10000 id=2001:db8::1"},
       {"00 06 000100 c00002", "ingress-replication flags=0 label=16 vni=256 id=0xc00002"},
@@ -72,6 +84,18 @@ TEST_CASE("Tunnel Encapsulation prints each tunnel with its sub-TLVs (RFC 9012)"
       {"000d 0007 08 02 19eb 07 01 2e", "mpls-in-udp{udp-port=6635,ds=46}"},
       {"0008 0004 09 02 0001", "vxlan{embedded-label=1}"},
       {"0008 0003 09 01 02", "vxlan{embedded-label=2}"},
+      {"0008 000e 01 0c c0 001388 aabbccddeeff 0000", "vxlan{encapsulation=flags:192/vni:5000/mac:aa:bb:cc:dd:ee:ff}"},
+      {"0009 000e 01 0c 80 001388 000000000000 0000", "nvgre{encapsulation=flags:128/vni:5000/mac:00:00:00:00:00:00}"},
+      {"0008 0006 01 04 c0001388", "vxlan{1=0xc0001388}"},
+      {"0002 0006 01 04 00000007", "gre{encapsulation=key:7}"},
+      {"000b 0006 01 04 00000007", "mpls-in-gre{encapsulation=key:7}"},
+      {"0001 000a 01 08 00000007 01020304", "l2tpv3{encapsulation=session:7/cookie:0x01020304}"},
+      {"0001 0006 01 04 00000007", "l2tpv3{encapsulation=session:7}"},
+      {"0013 0006 01 04 00000007", "geneve{1=0x00000007}"},
+      {"000a 000a 0a 08 00064040 00065140", "mpls{label-stack=100/101}"},
+      {"000a 0005 0a 03 000640", "mpls{10=0x000640}"},
+      {"000a 000c 0b 0a 01 0007 00 0000 00000005", "mpls{prefix-sid{label-index=5}}"},
+      {"000a 0003 0b 01 01", "mpls{11=0x01}"},
   };
   for (const auto& c : cases) {
     CAPTURE(c.bytes);
@@ -187,8 +211,10 @@ TEST_CASE("AIGP, OTC and BIER print their numbers") {
   CHECK(text(append_otc, hex("fa56ea01")) == "4200000001");
   check_truncations(append_otc, hex("fa56ea01"), {});
   CHECK(text(append_bier, hex("0001 0004 01 0005 00")) == "sub-domain=1,bfr-id=5");
-  CHECK(text(append_bier, hex("0001 0006 01 0005 00 abcd 0063 0001 ff")) ==
-        "sub-domain=1,bfr-id=5,sub-tlvs=0xabcd 99=0xff");
+  CHECK(text(append_bier, hex("0001 0011 01 0005 00 0002 0004 00100050 0063 0001 ee 0063 0001 ff")) ==
+        "sub-domain=1,bfr-id=5,2=0x00100050,99=0xee 99=0xff");
+  CHECK(text(append_bier, hex("0001 0006 01 0005 00 abcd")) == kMalformed);  // no whole sub-TLV
+  CHECK(text(append_bier, hex("0001 0009 01 0005 00 0002 0002 00")) == kMalformed);
   check_truncations(append_bier, hex("0001 0004 01 0005 00 0063 0001 ff"), {8});
 }
 
@@ -201,6 +227,16 @@ TEST_CASE("ATTR_SET prints the customer's attributes (RFC 6368)") {
         "origin_as=65001;origin=igp;as_path=65002 65003 { 65004 };med=5;local_pref=100;communities=65001:1;"
         "ext_communities=rt=65001:1;99:c0:ab");
   check_truncations(append_attr_set, whole, {4, 8, 27, 34, 41, 48, 59});
+  const std::string more =
+      hex("0000fde9  40 06 00  c0 07 08 0000fdea c0000201  80 09 04 c0000202  80 0a 08 c0000203 c0000204"
+          "c0 20 0c 000000010000000200000003  40 03 04 c0000205");
+  CHECK(text(append_attr_set, more) ==
+        "origin_as=65001;atomic_aggregate;aggregator=65002 192.0.2.1;originator_id=192.0.2.2;"
+        "cluster_list=192.0.2.3 192.0.2.4;large_communities=1:2:3;next_hop=192.0.2.5");
+  check_truncations(append_attr_set, more, {4, 7, 18, 25, 36, 51});
+  CHECK(text(append_attr_set, hex("0000fde9 40 06 01 00")) == kMalformed);
+  CHECK(text(append_attr_set, hex("0000fde9 c0 07 06 fdea c0000201")) == kMalformed);
+  CHECK(text(append_attr_set, hex("0000fde9 80 0a 00")) == kMalformed);
 }
 
 TEST_CASE("what is not decoded is kept with type, flags and bytes, in order") {
