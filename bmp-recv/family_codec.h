@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "bmp-recv/bgp_attributes.h"
@@ -13,6 +15,7 @@
 #include "bmp-recv/bgp_open.h"
 #include "bmp-recv/objects.h"
 #include "bmp-recv/text.h"
+#include "common/ids.h"
 
 namespace bmpha::recv {
 
@@ -48,6 +51,16 @@ class FamilyCodec {
   // Appends the key of another route of the same family that this one names: for RowPart::kRelated, the first, second,
   // ... of the object's layout.
   virtual void append_related_key(std::size_t /*n*/, unsigned /*related*/, std::vector<std::uint8_t>& /*out*/) const {}
+  // The hashes of OpenBMP (compat_hash.h) of a route and of one that it names, where they are not made of the columns
+  // of the route's row. False: there is none.
+  virtual bool openbmp_hash(std::size_t /*n*/, std::string_view /*peer_hex*/, std::string& /*scratch*/,
+                            Hash128& /*out*/) const {
+    return false;
+  }
+  virtual bool openbmp_related_hash(std::size_t /*n*/, unsigned /*related*/, std::string& /*scratch*/,
+                                    Hash128& /*out*/) const {
+    return false;
+  }
   // Appends one kOwn part of the object's layout: its columns, TAB between them, none around.
   virtual void print(std::size_t n, unsigned part, bool withdrawn, TextBuffer& out) const = 0;
 };

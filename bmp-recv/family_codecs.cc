@@ -12,10 +12,11 @@ FamilyCodecs::FamilyCodecs() {
   add(std::make_unique<VpnCodec>(), {{1, 2}, {2, 2}, {1, 4}, {2, 4}, {1, 128}, {2, 128}, {1, 129}, {2, 129}});
   add(make_evpn_codec(), {{25, 70}});
   add(make_vpls_codec(), {{25, 65}});
-  add(make_flowspec_codec(), {{1, 133}, {2, 133}, {1, 134}, {2, 134}});
+  add(make_flowspec_codec(), {{1, 133}, {2, 133}, {25, 133}, {1, 134}, {2, 134}, {25, 134}});
   add(make_sr_policy_codec(), {{1, 73}, {2, 73}});
   add(make_rt_constraint_codec(), {{1, 132}});
-  add(make_mvpn_codec(), {{1, 5}, {2, 5}});
+  add(make_mvpn_codec(), {{1, 5}, {2, 5}, {25, 8}});
+  add(make_mdt_codec(), {{1, 66}});
   add(std::make_unique<LsCodec>(), {{16388, 71}, {16388, 72}});
 }
 

@@ -1,4 +1,4 @@
-// Rows of BGP-LS: ls_node, ls_link, ls_prefix and ls_srv6_sid.
+// Rows of BGP-LS: ls_node, ls_link, ls_prefix, ls_srv6_sid and ls_sr_policy.
 #pragma once
 
 #include "bmp-recv/family_codec.h"
@@ -19,9 +19,12 @@ class LsCodec : public FamilyCodec {
   std::uint32_t path_id(std::size_t n) const override { return routes_[n].path_id; }
   void append_key(std::size_t n, std::vector<std::uint8_t>& out) const override { append_ls_key(routes_[n], out); }
   void append_related_key(std::size_t n, unsigned related, std::vector<std::uint8_t>& out) const override;
+  bool openbmp_hash(std::size_t n, std::string_view peer_hex, std::string& scratch, Hash128& out) const override;
+  bool openbmp_related_hash(std::size_t n, unsigned related, std::string& scratch, Hash128& out) const override;
   void print(std::size_t n, unsigned part, bool withdrawn, TextBuffer& out) const override;
 
  private:
+  const LsNode& related_node(std::size_t n, unsigned related) const;
   bool parse_form(Bytes field, bool has_rd, bool path_ids);
   std::vector<LsRoute> routes_;
   std::size_t skipped_ = 0;

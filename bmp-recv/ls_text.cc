@@ -121,11 +121,7 @@ void bgp_router_id(const LsView& v, TextBuffer& out) {
   if (!v.route.local.bgp_router_id.empty()) append_ip(out, v.route.local.bgp_router_id);
 }
 void confed_member(const LsView& v, TextBuffer& out) { out.number(v.route.local.confed_member); }
-void mt_id(const LsView& v, TextBuffer& out) {
-  ByteReader r(find_ls_tlv(v.route.tlvs, 263));
-  std::uint16_t id = 0;
-  out.number(r.u16(id) ? id & 0xfffU : 0);
-}
+void mt_id(const LsView& v, TextBuffer& out) { out.number(ls_topology(v.route)); }
 template <std::uint16_t kType>
 void msd(const LsView& v, TextBuffer& out) {
   append_each(
@@ -167,6 +163,7 @@ constexpr std::uint16_t kLinkTlvs[] = {267,  1028, 1029, 1030, 1031, 1027, 1088,
 constexpr std::uint16_t kPrefixTlvs[] = {1028, 1029, 1027, 1044, 1152, 1153, 1154, 1155,
                                          1156, 1157, 1158, 1159, 1162, 1170, 1171, 1174};
 constexpr std::uint16_t kSidTlvs[] = {1250, 1251, 1252};
+constexpr std::uint16_t kPolicyTlvs[] = {1202, 1203, 1213};
 
 void append_others(Bytes attribute, std::span<const std::uint16_t> shown, TextBuffer& out) {
   ByteReader r(attribute);
@@ -244,12 +241,6 @@ constexpr LsColumn kNode2[] = {
 
 // ---- links
 
-void link_id(const LsView& v, TextBuffer& out, bool remote) {
-  ByteReader r(find_ls_tlv(v.route.tlvs, 258));
-  std::uint32_t local = 0, other = 0;
-  const bool good = r.u32(local) && r.u32(other);
-  out.number(!good ? 0 : remote ? other : local);
-}
 // The contract's column has one address; all are in columns of our own.
 void append_one_address(Bytes tlvs, std::uint16_t v4, std::uint16_t v6, TextBuffer& out) {
   Bytes address = find_ls_tlv(tlvs, v4);
@@ -341,13 +332,126 @@ void min_max_delay(const LsView& v, TextBuffer& out) {
   append_measure(out, r);
 }
 
+// RFC 9104: words of 32 groups each, lower numbers first.
+void append_group_words(TextBuffer& out, Bytes value) {
+  if (value.size() % 4 != 0) return append_hex(out, value);
+  for (bool first = true; !value.empty(); value = value.subspan(4), first = false) {
+    if (!first) out.append(", ");
+    append_hex(out, value.first(4));
+  }
+}
+void ext_admin_group(const LsView& v, TextBuffer& out) {
+  append_each(out, v.attribute, 1173, [&](Bytes value) { append_group_words(out, value); });
+}
+
+// Attributes of a link that stand inside another TLV: by the names of their columns, and printed as there.
+struct InnerColumn {
+  std::uint16_t type;
+  LsColumn column;
+};
+constexpr InnerColumn kInner[] = {
+    {267, {"msd", msd<267>}},
+    {1088, {"admin_group", number_or_zero<1088>}},
+    {1089, {"max_link_bw", kbits<1089>}},
+    {1090, {"max_resv_bw", kbits<1090>}},
+    {1091, {"unreserved_bw", unreserved}},
+    {1092, {"te_default_metric", number_or_zero<1092>}},
+    {1093, {"link_protection", protection}},
+    {1096, {"srlg", srlg}},
+    {1099, {"adjacency_sids", adjacency_sids}},
+    {1100, {"lan_adjacency_sids", lan_adjacency_sids}},
+    {1106, {"srv6_end_x_sids", end_x}},
+    {1114, {"delay", measure<1114>}},
+    {1115, {"delay_min_max", min_max_delay}},
+    {1116, {"delay_variation", measure<1116>}},
+    {1117, {"loss", measure<1117>}},
+    {1118, {"residual_bw", kbits<1118>}},
+    {1119, {"available_bw", kbits<1119>}},
+    {1120, {"utilized_bw", kbits<1120>}},
+    {1173, {"ext_admin_group", ext_admin_group}},
+};
+constexpr auto kInnerTypes = [] {
+  std::array<std::uint16_t, std::size(kInner)> types{};
+  for (std::size_t n = 0; n < types.size(); ++n) types[n] = kInner[n].type;
+  return types;
+}();
+
+// ";name=value" of each.
+void append_inner(const LsRoute& route, Bytes tlvs, TextBuffer& out) {
+  const LsView inner{route, tlvs};
+  for (const InnerColumn& c : kInner) {
+    bool present = false;
+    each_ls_tlv(tlvs, c.type, [&](Bytes /*value*/) { present = true; });
+    if (!present) continue;
+    out.append(';');
+    out.append(c.column.name);
+    out.append('=');
+    c.column.append(inner, out);
+  }
+  const std::size_t before = out.size();
+  out.append(';');
+  append_others(tlvs, kInnerTypes, out);
+  if (out.size() == before + 1) out.cut(before);
+}
+
+// RFC 9294 2: bit masks of the applications that the attributes are for. None at all: for any.
+bool append_applications(const LsRoute& route, ByteReader r, TextBuffer& out) {
+  std::uint8_t standard_size = 0, user_size = 0, first = 0;
+  std::uint16_t reserved = 0;
+  Bytes standard, user;
+  if (!r.u8(standard_size) || !r.u8(user_size) || !r.u16(reserved) || !r.bytes(standard_size, standard) ||
+      !r.bytes(user_size, user) || !are_link_state_tlvs(r.rest()))
+    return false;
+  constexpr std::uint8_t kNamed = 0xf0;
+  out.append("{apps=");
+  ByteReader mask(standard);
+  const bool named = mask.u8(first) && (first & ~kNamed) == 0 &&
+                     std::all_of(standard.begin() + 1, standard.end(), [](std::uint8_t b) { return b == 0; });
+  if (named) {
+    append_letters(out, first, "RSFX");
+  } else if (!standard.empty()) {
+    append_hex(out, standard);
+  } else if (user.empty()) {
+    out.append("any");
+  }
+  if (!user.empty()) {
+    out.append(";user-apps=");
+    append_hex(out, user);
+  }
+  append_inner(route, r.rest(), out);
+  out.append('}');
+  return true;
+}
+void app_attributes(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1122,
+      [&](Bytes value) {
+        if (!append_applications(v.route, ByteReader(value), out)) append_hex(out, value);
+      },
+      " ");
+}
+// RFC 9085 2.2.3: the member's link identifier, then its attributes.
+void bundle_members(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1172,
+      [&](Bytes value) {
+        ByteReader r(value);
+        std::uint32_t member = 0;
+        if (!r.u32(member) || !are_link_state_tlvs(r.rest())) return append_hex(out, value);
+        append_field(out, "{member=", member);
+        append_inner(v.route, r.rest(), out);
+        out.append('}');
+      },
+      " ");
+}
+
 constexpr LsColumn kLink0[] = {
     {"igp_router_id", igp_router_id}, {"router_id", router_id},    {"routing_id", routing_id}, {"ls_id", ls_id},
     {"ospf_area_id", ospf_area},      {"isis_area_id", isis_area}, {"protocol", protocol}};
 constexpr LsColumn kLink1[] = {
     {"mt_id", mt_id},
-    {"local_link_id", [](const LsView& v, TextBuffer& out) { link_id(v, out, false); }},
-    {"remote_link_id", [](const LsView& v, TextBuffer& out) { link_id(v, out, true); }},
+    {"local_link_id", [](const LsView& v, TextBuffer& out) { out.number(ls_link_ids(v.route).local); }},
+    {"remote_link_id", [](const LsView& v, TextBuffer& out) { out.number(ls_link_ids(v.route).remote); }},
     {"interface_ip", [](const LsView& v, TextBuffer& out) { append_one_address(v.route.tlvs, 259, 261, out); }},
     {"neighbor_ip", [](const LsView& v, TextBuffer& out) { append_one_address(v.route.tlvs, 260, 262, out); }},
     {"igp_metric", number_or_zero<1095>},
@@ -391,20 +495,16 @@ constexpr LsColumn kLink3[] = {
     {"residual_bw", kbits_or_empty<1118>},
     {"available_bw", kbits_or_empty<1119>},
     {"utilized_bw", kbits_or_empty<1120>},
-    {"ext_admin_group", raw<1173>},
-    {"app_attributes", raw<1122>},
-    {"l2_bundle_members", raw<1172>},
+    {"ext_admin_group", ext_admin_group},
+    {"app_attributes", app_attributes},
+    {"l2_bundle_members", bundle_members},
     {"opaque", raw<1097>},
     {"other_tlvs", [](const LsView& v, TextBuffer& out) { append_others(v.attribute, kLinkTlvs, out); }},
 };
 
 // ---- prefixes
 
-void ospf_route_type(const LsView& v, TextBuffer& out) {  // RFC 9552 5.2.3.1; the names that consumers know
-  static constexpr std::string_view kNames[] = {"", "Intra", "Inter", "Ext-1", "Ext-2", "NSSA-1", "NSSA-2"};
-  std::uint64_t n = 0;
-  if (number_of(find_ls_tlv(v.route.tlvs, 264), n) && n < std::size(kNames)) out.append(kNames[n]);
-}
+void ospf_route_type(const LsView& v, TextBuffer& out) { out.append(ospf_route_type_text(v.route)); }
 void igp_flags(const LsView& v, TextBuffer& out) {
   std::uint64_t flags = 0;
   if (number_of(find_ls_tlv(v.attribute, 1152), flags)) append_letters(out, static_cast<std::uint8_t>(flags), "DNLP");
@@ -499,11 +599,66 @@ constexpr LsColumn kSid0[] = {
     {"other_tlvs", [](const LsView& v, TextBuffer& out) { append_others(v.attribute, kSidTlvs, out); }},
 };
 
+// ---- candidate paths of SR policies
+
+// Of the headend, whose node descriptor has them (RFC 9857 4).
+void headend_ids(const LsView& v, TextBuffer& out) { addresses<1028, 1029>(v.route.local.tlvs, out); }
+template <std::uint16_t kType>
+void name_of(const LsView& v, TextBuffer& out) {
+  append_clean(out, clean_view(find_ls_tlv(v.attribute, kType)), kNameLimit);
+}
+// RFC 9857 5.3: priority, reserved, flags, preference.
+struct PathState {
+  std::uint8_t priority = 0, flags = 0, more_flags = 0;
+  std::uint32_t preference = 0;
+};
+bool read_state(const LsView& v, PathState& out) {
+  ByteReader r(find_ls_tlv(v.attribute, 1202));
+  std::uint8_t reserved = 0;
+  return r.u8(out.priority) && r.u8(reserved) && r.u8(out.flags) && r.u8(out.more_flags) && r.u32(out.preference);
+}
+void path_priority(const LsView& v, TextBuffer& out) {
+  if (PathState s; read_state(v, s)) out.number(s.priority);
+}
+void path_preference(const LsView& v, TextBuffer& out) {
+  if (PathState s; read_state(v, s)) out.number(s.preference);
+}
+void path_flags(const LsView& v, TextBuffer& out) {
+  PathState s;
+  if (!read_state(v, s)) return;
+  append_letters(out, s.flags, "SABEVODC");
+  append_letters(out, s.more_flags, "IT");
+}
+constexpr LsColumn kPolicy0[] = {
+    {"rd", rd},
+    {"protocol_id", protocol_id},
+    {"routing_id", routing_id},
+    {"igp_router_id", igp_router_id},
+    {"node_asn", node_asn},
+    {"ls_id", ls_id},
+    {"ospf_area_id", ospf_area},
+    {"bgp_router_id", bgp_router_id},
+    {"router_ids", headend_ids},
+    {"protocol_origin", [](const LsView& v, TextBuffer& out) { out.number(v.route.policy.origin); }},
+    {"endpoint", [](const LsView& v, TextBuffer& out) { append_ip(out, v.route.policy.endpoint); }},
+    {"color", [](const LsView& v, TextBuffer& out) { out.number(v.route.policy.color); }},
+    {"originator_asn", [](const LsView& v, TextBuffer& out) { out.number(v.route.policy.originator_asn); }},
+    {"originator", [](const LsView& v, TextBuffer& out) { append_ip(out, v.route.policy.originator); }},
+    {"discriminator", [](const LsView& v, TextBuffer& out) { out.number(v.route.policy.discriminator); }},
+    {"policy_name", name_of<1213>},
+    {"path_name", name_of<1203>},
+    {"priority", path_priority},
+    {"preference", path_preference},
+    {"path_flags", path_flags},
+    {"other_tlvs", [](const LsView& v, TextBuffer& out) { append_others(v.attribute, kPolicyTlvs, out); }},
+};
+
 using Parts = std::span<const std::span<const LsColumn>>;
 constexpr std::span<const LsColumn> kNodeParts[] = {kNode0, kNode1, kNode2};
 constexpr std::span<const LsColumn> kLinkParts[] = {kLink0, kLink1, kLink2, kLink3};
 constexpr std::span<const LsColumn> kPrefixParts[] = {kLink0, kPrefix1, kPrefix2};
 constexpr std::span<const LsColumn> kSidParts[] = {kSid0};
+constexpr std::span<const LsColumn> kPolicyParts[] = {kPolicy0};
 
 Parts parts_of(LsType type) {
   switch (type) {
@@ -514,6 +669,8 @@ Parts parts_of(LsType type) {
     case LsType::kPrefixV4:
     case LsType::kPrefixV6:
       return kPrefixParts;
+    case LsType::kSrPolicy:
+      return kPolicyParts;
     case LsType::kSrv6Sid:
       return kSidParts;
   }
@@ -521,6 +678,12 @@ Parts parts_of(LsType type) {
 }
 
 }  // namespace
+
+std::string_view ospf_route_type_text(const LsRoute& route) {  // RFC 9552 5.2.3.1; the names that consumers know
+  static constexpr std::string_view kNames[] = {"", "Intra", "Inter", "Ext-1", "Ext-2", "NSSA-1", "NSSA-2"};
+  std::uint64_t n = 0;
+  return number_of(find_ls_tlv(route.tlvs, 264), n) && n < std::size(kNames) ? kNames[n] : std::string_view{};
+}
 
 std::span<const LsColumn> ls_columns(LsType type, unsigned part) {
   const Parts parts = parts_of(type);

@@ -1,4 +1,5 @@
-// The own columns of ls_node, ls_link, ls_prefix (contract A5.9 to A5.11, and what they lack) and ls_srv6_sid.
+// The own columns of ls_node, ls_link, ls_prefix (contract A5.9 to A5.11, and what they lack), ls_srv6_sid and
+// ls_sr_policy.
 #pragma once
 
 #include <span>
@@ -25,6 +26,9 @@ std::span<const LsColumn> ls_columns(LsType type, unsigned part);
 
 // Appends one part, TAB between the columns.
 void append_ls_columns(TextBuffer& out, const LsView& view, unsigned part);
+
+// "Ext-1" and the like; empty without a type of OSPF.
+std::string_view ospf_route_type_text(const LsRoute& route);
 
 // "0123.4567.89AB.0000" of IS-IS, with the pseudonode's number in the last group; of OSPF a dotted quad, with
 // "[address]" for a pseudonode (contract A6.3).

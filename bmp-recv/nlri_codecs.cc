@@ -4,6 +4,7 @@
 
 #include "bmp-recv/nlri_evpn.h"
 #include "bmp-recv/nlri_flowspec.h"
+#include "bmp-recv/nlri_mdt.h"
 #include "bmp-recv/nlri_mvpn.h"
 #include "bmp-recv/nlri_rt_constraint.h"
 #include "bmp-recv/nlri_sr_policy.h"
@@ -12,8 +13,12 @@
 namespace bmpha::recv {
 namespace {
 
-constexpr std::uint16_t kAfiIpv6 = 2;
-constexpr std::uint8_t kSafiFlowspecVpn = 134;
+constexpr std::uint16_t kAfiIpv6 = 2, kAfiL2vpn = 25;
+constexpr std::uint8_t kSafiFlowspecVpn = 134, kSafiMcastVpls = 8;
+
+FlowKind flow_kind(std::uint16_t afi) {
+  return afi == kAfiL2vpn ? FlowKind::kLayer2 : afi == kAfiIpv6 ? FlowKind::kIpv6 : FlowKind::kIpv4;
+}
 
 // parse(field, context, list) appends routes; print(text, route) writes one kOwn part of the object's layout each.
 template <class Route>
@@ -71,7 +76,7 @@ std::unique_ptr<FamilyCodec> make_flowspec_codec() {
   return std::make_unique<RouteListCodec<FlowspecRoute>>(
       Object::kFlowspec,
       [](Bytes field, const NlriContext& c, std::vector<FlowspecRoute>& out) {
-        return parse_flowspec(field, c.family.afi == kAfiIpv6, c.family.safi == kSafiFlowspecVpn, c.ids, out);
+        return parse_flowspec(field, flow_kind(c.family.afi), c.family.safi == kSafiFlowspecVpn, c.ids, out);
       },
       std::initializer_list<void (*)(TextBuffer&, const FlowspecRoute&)>{append_flowspec_columns});
 }
@@ -97,8 +102,17 @@ std::unique_ptr<FamilyCodec> make_rt_constraint_codec() {
 std::unique_ptr<FamilyCodec> make_mvpn_codec() {
   return std::make_unique<RouteListCodec<MvpnRoute>>(
       Object::kMvpn,
-      [](Bytes field, const NlriContext& c, std::vector<MvpnRoute>& out) { return parse_mvpn(field, c.ids, out); },
+      [](Bytes field, const NlriContext& c, std::vector<MvpnRoute>& out) {
+        return c.family.safi == kSafiMcastVpls ? parse_mcast_vpls(field, c.ids, out) : parse_mvpn(field, c.ids, out);
+      },
       std::initializer_list<void (*)(TextBuffer&, const MvpnRoute&)>{append_mvpn_columns});
+}
+
+std::unique_ptr<FamilyCodec> make_mdt_codec() {
+  return std::make_unique<RouteListCodec<MdtRoute>>(
+      Object::kMdt,
+      [](Bytes field, const NlriContext& c, std::vector<MdtRoute>& out) { return parse_mdt(field, c.ids, out); },
+      std::initializer_list<void (*)(TextBuffer&, const MdtRoute&)>{append_mdt_columns});
 }
 
 }  // namespace bmpha::recv

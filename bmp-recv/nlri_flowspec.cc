@@ -12,8 +12,10 @@ constexpr unsigned kSizeShift = 4;  // two bits: the value has 1, 2, 4 or 8 byte
 constexpr std::uint8_t kNot = 2;    // of bit masks
 constexpr std::uint8_t kMatch = 1;
 
-constexpr const char* kNames[] = {"",          "dst",       "src",       "proto",  "port", "dport",    "sport",
-                                  "icmp-type", "icmp-code", "tcp-flags", "length", "dscp", "fragment", "flow-label"};
+constexpr const char* kNames[] = {
+    "",          "dst",    "src",  "proto",    "port",       "dport",      "sport",         "icmp-type", "icmp-code",
+    "tcp-flags", "length", "dscp", "fragment", "flow-label", "ethertype",  "src-mac",       "dst-mac",   "dsap",
+    "ssap",      "llc",    "snap", "vlan",     "vlan-cos",   "inner-vlan", "inner-vlan-cos"};
 constexpr const char* kComparisons[] = {"false", "=", ">", ">=", "<", "<=", "!=", "true"};
 constexpr const char* kMaskTests[] = {"", "=", "!", "!="};
 
@@ -27,7 +29,7 @@ void append_hex_number(TextBuffer& out, std::uint64_t v) {
 class RuleReader {
  public:
   RuleReader(const FlowspecRoute& route, TextBuffer* text)
-      : r_(route.components), v6_(route.v6), inner_ids_(route.inner_ids), text_(text) {}
+      : r_(route.components), kind_(route.kind), inner_ids_(route.inner_ids), text_(text) {}
 
   Fit read() {
     Fit fit = r_.empty() ? Fit::kPoor : Fit::kGood;
@@ -51,14 +53,25 @@ class RuleReader {
 
  private:
   bool is_known(std::uint8_t type) const {
-    const FlowComponent last = v6_ ? FlowComponent::kFlowLabel : FlowComponent::kFragment;
-    return type != 0 && type <= static_cast<std::uint8_t>(last);
+    const auto c = static_cast<FlowComponent>(type);
+    switch (kind_) {
+      case FlowKind::kIpv4:
+        return c >= FlowComponent::kDestination && c <= FlowComponent::kFragment;
+      case FlowKind::kIpv6:
+        return c >= FlowComponent::kDestination && c <= FlowComponent::kFlowLabel;
+      case FlowKind::kLayer2:  // prefixes do not tell whether they are IPv4 or IPv6
+        return c >= FlowComponent::kProtocol && c <= FlowComponent::kInnerVlanCos;
+    }
+    return false;
   }
   bool read_component(FlowComponent type) {
     switch (type) {
       case FlowComponent::kDestination:
       case FlowComponent::kSource:
-        return v6_ ? read_prefix6() : read_prefix4();
+        return kind_ == FlowKind::kIpv6 ? read_prefix6() : read_prefix4();
+      case FlowComponent::kSourceMac:
+      case FlowComponent::kDestinationMac:
+        return read_mac();
       case FlowComponent::kTcpFlags:
       case FlowComponent::kFragment:
         return read_tests(true);
@@ -85,6 +98,25 @@ class RuleReader {
     if (!r_.u8(length) || !r_.u8(offset) || length > 128 || (offset >= length && (offset | length) != 0)) return false;
     if (!read_pattern(a, offset, length)) return false;
     put_prefix(a, offset, length);
+    return true;
+  }
+  // A length, then so much of an address. Older revisions of the draft count bytes, newer ones bits.
+  bool read_mac() {
+    constexpr std::uint8_t kMacBytes = 6, kMacBits = 48;
+    std::uint8_t length = 0;
+    Bytes part;
+    if (!r_.u8(length)) return false;
+    if (length == kMacBytes) length = kMacBits;
+    if (length > kMacBits || !r_.bytes((std::size_t{length} + 7) / 8, part)) return false;
+    if (text_ == nullptr) return true;
+    for (std::size_t n = 0; n < kMacBytes; ++n) {
+      const std::uint8_t byte = n < part.size() ? part[n] : 0;
+      if (n != 0) text_->append(':');
+      append_hex(*text_, Bytes(&byte, 1));
+    }
+    if (length == kMacBits) return true;
+    text_->append('/');
+    text_->number(length);
     return true;
   }
   bool read_pattern(Address& a, unsigned offset, unsigned length) {
@@ -164,7 +196,7 @@ class RuleReader {
   }
 
   ByteReader r_;
-  bool v6_;
+  FlowKind kind_;
   bool inner_ids_;
   bool known_ = true;
   TextBuffer* text_;
@@ -174,7 +206,7 @@ Fit read_rule(FlowspecRoute& route) {
   RuleReader rule(route, nullptr);
   const Fit fit = rule.read();
   route.known = rule.known();
-  if (fit == Fit::kGood || route.v6) return fit;
+  if (fit == Fit::kGood || route.kind != FlowKind::kIpv4) return fit;
   route.inner_ids = true;
   if (RuleReader(route, nullptr).read() == Fit::kGood) {
     route.known = true;
@@ -197,11 +229,11 @@ bool read_length(ByteReader& r, std::size_t& out) {
 
 }  // namespace
 
-NlriResult parse_flowspec(Bytes field, bool v6, bool vpn, PathIds expected, std::vector<FlowspecRoute>& out) {
-  return parse_routes(field, expected, out, [v6, vpn](ByteReader& r, FlowspecRoute& route) {
+NlriResult parse_flowspec(Bytes field, FlowKind kind, bool vpn, PathIds expected, std::vector<FlowspecRoute>& out) {
+  return parse_routes(field, expected, out, [kind, vpn](ByteReader& r, FlowspecRoute& route) {
     std::size_t size = 0;
     ByteReader value;
-    route.v6 = v6;
+    route.kind = kind;
     route.vpn = vpn;
     if (!read_length(r, size) || !r.sub(size, value)) return Fit::kNo;
     if (vpn && !value.copy(route.rd.data(), route.rd.size())) return Fit::kNo;

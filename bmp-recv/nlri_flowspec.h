@@ -1,4 +1,5 @@
-// Flow specifications, AFI 1 and 2, SAFI 133 and 134 for VPNs (RFC 8955 4, RFC 8956 3).
+// Flow specifications, AFI 1 and 2, SAFI 133 and 134 for VPNs (RFC 8955 4, RFC 8956 3); of frames, AFI 25
+// (draft-ietf-idr-flowspec-l2vpn).
 #pragma once
 
 #include <cstdint>
@@ -23,13 +24,27 @@ enum class FlowComponent : std::uint8_t {
   kDscp = 11,
   kFragment = 12,
   kFlowLabel = 13,
+  kEtherType = 14,
+  kSourceMac = 15,
+  kDestinationMac = 16,
+  kDsap = 17,
+  kSsap = 18,
+  kLlcControl = 19,
+  kSnap = 20,
+  kVlan = 21,
+  kVlanCos = 22,
+  kInnerVlan = 23,
+  kInnerVlanCos = 24,
 };
+
+// By the address family.
+enum class FlowKind : std::uint8_t { kIpv4, kIpv6, kLayer2 };
 
 // One rule: components that all must match. Views are borrowed from the message.
 struct FlowspecRoute {
   std::uint32_t path_id = 0;
   bool known = true;  // false: a component of unknown type, at which reading had to end
-  bool v6 = false;
+  FlowKind kind{};
   bool vpn = false;  // rd is part of it
   // GoBGP puts a path identifier in front of the prefixes inside a rule, where it has agreed on them for IPv4 unicast.
   bool inner_ids = false;
@@ -38,7 +53,7 @@ struct FlowspecRoute {
 };
 
 // Appends the rules of a whole NLRI field; kBad appends nothing.
-NlriResult parse_flowspec(Bytes field, bool v6, bool vpn, PathIds expected, std::vector<FlowspecRoute>& out);
+NlriResult parse_flowspec(Bytes field, FlowKind kind, bool vpn, PathIds expected, std::vector<FlowspecRoute>& out);
 // The components as they are: a router sends a rule in one form (RFC 8955 5.1 orders them).
 void append_key(KeyBytes& key, const FlowspecRoute& route);
 // rd, rd_type, rule; the first two are empty without VPN

@@ -4,8 +4,9 @@ namespace bmpha::recv {
 namespace {
 
 // Descriptors (IANA BGP-LS NLRI and Attribute TLVs).
-constexpr std::uint16_t kLocalNode = 256, kRemoteNode = 257, kReachability = 265, kAs = 512, kLsId = 513,
-                        kOspfArea = 514, kIgpRouterId = 515, kBgpRouterId = 516, kConfedMember = 517;
+constexpr std::uint16_t kLocalNode = 256, kRemoteNode = 257, kLinkIds = 258, kTopology = 263, kReachability = 265,
+                        kAs = 512, kLsId = 513, kOspfArea = 514, kIgpRouterId = 515, kBgpRouterId = 516,
+                        kConfedMember = 517, kCandidatePath = 554;
 
 bool exact_u32(Bytes value, std::uint32_t& out) {
   ByteReader r(value);
@@ -14,6 +15,7 @@ bool exact_u32(Bytes value, std::uint32_t& out) {
 
 bool parse_node(Bytes value, LsNode& out) {
   ByteReader r(value);
+  out.tlvs = value;
   while (!r.empty()) {
     Tlv t;
     if (!read_tlv_16_16(r, t)) return false;
@@ -56,7 +58,19 @@ bool parse_reachability(Bytes value, Prefix& out) {
   return true;
 }
 
-bool is_known(std::uint16_t type) { return (type >= 1 && type <= 4) || type == 6; }
+// Protocol that it comes from, flags, reserved, endpoint, color, originator, discriminator.
+bool parse_policy(Bytes value, LsPolicy& out) {
+  constexpr std::uint8_t kEndpointIpv6 = 0x80, kOriginatorIpv6 = 0x40;
+  ByteReader r(value);
+  std::uint8_t flags = 0;
+  std::uint16_t reserved = 0;
+  const auto size = [&](std::uint8_t flag) { return std::size_t{(flags & flag) != 0 ? 16U : 4U}; };
+  return r.u8(out.origin) && r.u8(flags) && r.u16(reserved) && r.bytes(size(kEndpointIpv6), out.endpoint) &&
+         r.u32(out.color) && r.u32(out.originator_asn) && r.bytes(size(kOriginatorIpv6), out.originator) &&
+         r.u32(out.discriminator) && r.empty();
+}
+
+bool is_known(std::uint16_t type) { return type >= 1 && type <= 6; }
 
 // Behind type and length (and distinguisher).
 bool parse_body(ByteReader r, LsRoute& out) {
@@ -66,7 +80,7 @@ bool parse_body(ByteReader r, LsRoute& out) {
   out.tlvs = r.rest();
   const bool is_prefix = out.type == LsType::kPrefixV4 || out.type == LsType::kPrefixV6;
   out.prefix.v6 = out.type == LsType::kPrefixV6;
-  bool has_local = false, has_remote = false, has_prefix = false;
+  bool has_local = false, has_remote = false, has_own = !is_prefix && out.type != LsType::kSrPolicy;
   while (!r.empty()) {
     Tlv t;
     if (!read_tlv_16_16(r, t)) return false;
@@ -78,10 +92,13 @@ bool parse_body(ByteReader r, LsRoute& out) {
       has_remote = true;
     } else if (t.type == kReachability && is_prefix) {
       if (!parse_reachability(t.value, out.prefix)) return false;
-      has_prefix = true;
+      has_own = true;
+    } else if (t.type == kCandidatePath && out.type == LsType::kSrPolicy) {
+      if (!parse_policy(t.value, out.policy)) return false;
+      has_own = true;
     }
   }
-  return has_local && (out.type != LsType::kLink || has_remote) && (!is_prefix || has_prefix);
+  return has_local && has_own && (out.type != LsType::kLink || has_remote);
 }
 
 void put32(std::vector<std::uint8_t>& out, std::uint32_t v) {
@@ -131,6 +148,18 @@ bool parse_ls_nlri(Bytes field, bool has_rd, bool path_ids, std::vector<LsRoute>
   return true;
 }
 
+std::uint16_t ls_topology(const LsRoute& route) {
+  ByteReader r(find_ls_tlv(route.tlvs, kTopology));
+  std::uint16_t id = 0;
+  return r.u16(id) ? id & 0xfffU : 0;
+}
+
+LinkIds ls_link_ids(const LsRoute& route) {
+  ByteReader r(find_ls_tlv(route.tlvs, kLinkIds));
+  LinkIds ids;
+  return r.u32(ids.local) && r.u32(ids.remote) ? ids : LinkIds{};
+}
+
 void append_ls_node_key(const LsRoute& route, const LsNode& node, std::vector<std::uint8_t>& out) {
   put_head(out, route, LsType::kNode);
   put_node(out, node);
@@ -140,6 +169,8 @@ void append_ls_key(const LsRoute& route, std::vector<std::uint8_t>& out) {
   if (route.type == LsType::kNode) return append_ls_node_key(route, route.local, out);
   put_head(out, route, route.type);
   put_node(out, route.local);
+  if (route.type == LsType::kSrPolicy)  // headends may be known by router ids alone, which other nodes' keys leave out
+    out.insert(out.end(), route.local.tlvs.begin(), route.local.tlvs.end());
   if (route.type == LsType::kLink) put_node(out, route.remote);
   ByteReader r(route.tlvs);
   Tlv t;

@@ -40,12 +40,17 @@ bool has_source_as(MvpnType t) {
   return t == MvpnType::kInterAsIPmsi || t == MvpnType::kSharedTreeJoin || t == MvpnType::kSourceTreeJoin;
 }
 
-Fit read_route(ByteReader& r, MvpnRoute& out) {
+bool is_known(MvpnType type, bool vpls) {
+  if (vpls) return type == MvpnType::kSPmsi || type == MvpnType::kLeaf;
+  return type <= MvpnType::kSourceTreeJoin;
+}
+
+Fit read_route(ByteReader& r, bool vpls, MvpnRoute& out) {
   std::uint8_t type = 0, size = 0;
   if (!r.u8(type) || !r.u8(size) || !r.bytes(size, out.raw)) return Fit::kNo;
   if (type == 0) return Fit::kNo;  // reserved; and what most misread fields begin with
   out.type = static_cast<MvpnType>(type);
-  out.known = out.type <= MvpnType::kSourceTreeJoin;
+  out.known = is_known(out.type, vpls);
   if (!out.known) return Fit::kPoor;
   ByteReader value(out.raw);
   return read_value(value, out) && value.empty() ? Fit::kGood : Fit::kNo;
@@ -54,7 +59,12 @@ Fit read_route(ByteReader& r, MvpnRoute& out) {
 }  // namespace
 
 NlriResult parse_mvpn(Bytes field, PathIds expected, std::vector<MvpnRoute>& out) {
-  return parse_routes(field, expected, out, read_route);
+  return parse_routes(field, expected, out,
+                      [](ByteReader& r, MvpnRoute& route) { return read_route(r, false, route); });
+}
+
+NlriResult parse_mcast_vpls(Bytes field, PathIds expected, std::vector<MvpnRoute>& out) {
+  return parse_routes(field, expected, out, [](ByteReader& r, MvpnRoute& route) { return read_route(r, true, route); });
 }
 
 // All fields belong to the key (RFC 6514 4).
@@ -72,7 +82,7 @@ void append_mvpn_columns(TextBuffer& out, const MvpnRoute& route) {
     out.append('\t');
   }
   out.append('\t');
-  if (has_source_as(route.type)) out.number(route.source_as);
+  if (route.known && has_source_as(route.type)) out.number(route.source_as);
   out.append('\t');
   append_address(out, route.source);
   out.append('\t');

@@ -1,4 +1,5 @@
-// Multicast VPN routes, SAFI 5 with AFI 1 and 2 (RFC 6514 4). Sources and groups may be absent (RFC 6625).
+// Multicast VPN routes, SAFI 5 with AFI 1 and 2 (RFC 6514 4), and those of multicast in VPLS, AFI 25 SAFI 8, which has
+// types 3 and 4 (RFC 7117). Sources and groups may be absent (RFC 6625).
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,8 @@ struct MvpnRoute {
 
 // Appends the routes of a whole NLRI field; kBad appends nothing. A route of unknown type is kept raw.
 NlriResult parse_mvpn(Bytes field, PathIds expected, std::vector<MvpnRoute>& out);
+// The same of AFI 25 SAFI 8.
+NlriResult parse_mcast_vpls(Bytes field, PathIds expected, std::vector<MvpnRoute>& out);
 void append_key(KeyBytes& key, const MvpnRoute& route);
 // route_type, rd, rd_type, source_as, mcast_source, mcast_group, originator, route_key, raw
 void append_mvpn_columns(TextBuffer& out, const MvpnRoute& route);

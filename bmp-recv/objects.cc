@@ -61,6 +61,7 @@ constexpr Name kSrPolicyColumns[] = {BMPHA_OWN_HEAD, "distinguisher", "color", "
 constexpr Name kRtConstraintColumns[] = {BMPHA_OWN_HEAD, "prefix_len", "member_as", "route_target"};
 constexpr Name kMvpnColumns[] = {BMPHA_OWN_HEAD, "route_type",  "rd",         "rd_type",   "source_as",
                                  "mcast_source", "mcast_group", "originator", "route_key", "raw"};
+constexpr Name kMdtColumns[] = {BMPHA_OWN_HEAD, "rd", "rd_type", "pe_address", "mcast_group"};
 // Own columns of these follow.
 constexpr Name kOwnColumns[] = {BMPHA_OWN_HEAD};
 constexpr Name kBaseAttributeColumns[] = {"action",           "sequence", "hash",     "router_hash", "router_ip",
@@ -157,14 +158,17 @@ Table make_table() {
   at(Object::kSrPolicy) = route("sr_policy", kOther, kSrPolicyColumns, kOwnLayout);
   at(Object::kRtConstraint) = route("rt_constraint", kOther, kRtConstraintColumns, kOwnLayout);
   at(Object::kMvpn) = route("mvpn", kOther, kMvpnColumns, kOwnLayout);
+  at(Object::kMdt) = route("mdt", kOther, kMdtColumns, kOwnLayout);
   static const std::vector<Name> kNodeNames = ls_names(kLsHead, LsType::kNode, kLsNodeLayout);
   static const std::vector<Name> kLinkNames = ls_names(kLsHead, LsType::kLink, kLsLinkLayout);
   static const std::vector<Name> kPrefixNames = ls_names(kLsHead, LsType::kPrefixV4, kLsPrefixLayout);
   static const std::vector<Name> kSidNames = ls_names(kOwnColumns, LsType::kSrv6Sid, kLsSrv6SidLayout);
+  static const std::vector<Name> kPolicyNames = ls_names(kOwnColumns, LsType::kSrPolicy, kOwnLayout);
   at(Object::kLsNode) = ls_route("ls_node", kLsNode, kNodeNames, kLsNodeLayout);
   at(Object::kLsLink) = ls_route("ls_link", kLsLink, kLinkNames, kLsLinkLayout);
   at(Object::kLsPrefix) = ls_route("ls_prefix", kLsPrefix, kPrefixNames, kLsPrefixLayout);
   at(Object::kLsSrv6Sid) = route("ls_srv6_sid", kOther, kSidNames, kLsSrv6SidLayout);
+  at(Object::kLsSrPolicy) = route("ls_sr_policy", kOther, kPolicyNames, kOwnLayout);
   at(Object::kBaseAttribute) = other("base_attribute", RecordKind::kAttributes, kBaseAttribute, kBaseAttributeColumns);
   at(Object::kCollector) = other("collector", RecordKind::kCollector, kCollector, kCollectorColumns);
   at(Object::kRouter) = other("router", RecordKind::kRouter, kRouter, kRouterColumns);

@@ -23,10 +23,12 @@ enum class Object : std::uint8_t {
   kSrPolicy,
   kRtConstraint,
   kMvpn,
+  kMdt,
   kLsNode,
   kLsLink,
   kLsPrefix,
   kLsSrv6Sid,
+  kLsSrPolicy,
   // Others.
   kBaseAttribute,
   kCollector,
@@ -37,7 +39,7 @@ enum class Object : std::uint8_t {
   kEor,
   kCount,
 };
-inline constexpr std::size_t kRouteObjects = static_cast<std::size_t>(Object::kLsSrv6Sid) + 1;
+inline constexpr std::size_t kRouteObjects = static_cast<std::size_t>(Object::kLsSrPolicy) + 1;
 inline constexpr std::size_t kObjects = static_cast<std::size_t>(Object::kCount);
 
 // What a route's row is made of, behind the columns 1 to 10 that all have.

@@ -347,7 +347,8 @@ void RouteWriter::print_related(const FamilyCodec& codec, std::size_t n, unsigne
                                 const Context& c) {
   s_.hash.clear();
   codec.append_related_key(n, related, s_.hash);
-  const Hash128 hash = route_hash(c.peer, nlri.family, view_of(c.header), 0, s_.hash);
+  Hash128 hash = route_hash(c.peer, nlri.family, view_of(c.header), 0, s_.hash);
+  if (openbmp_hashes_) (void)codec.openbmp_related_hash(n, related, s_.openbmp_hash, hash);
   s_.row.commit(put_hash(s_.row.room(kHexText), hash));
 }
 
@@ -358,7 +359,8 @@ void RouteWriter::print_row(const FamilyCodec& codec, std::size_t n, const NlriC
   const ObjectInfo& object = object_info(o);
   s_.hash.clear();
   codec.append_key(n, s_.hash);
-  const Hash128 hash = route_hash(c.peer, nlri.family, view_of(c.header), codec.path_id(n), s_.hash);
+  Hash128 hash = route_hash(c.peer, nlri.family, view_of(c.header), codec.path_id(n), s_.hash);
+  if (openbmp_hashes_) (void)codec.openbmp_hash(n, c.peer_columns.substr(0, kHexText), s_.openbmp_hash, hash);
   TextBuffer& t = s_.row;
   t.clear();
   t.append(nlri.withdrawn ? "del\t" : "add\t");

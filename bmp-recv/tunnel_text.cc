@@ -41,7 +41,7 @@ bool append_rsvp_tunnel(TextBuffer& out, Bytes id) {
   append_field(out, ",p2mp=", p2mp);
   return true;
 }
-// RFC 8556 2: sub-domain, BFR-id, BFR-prefix.
+// RFC 8556: sub-domain, BFR-id, BFR-prefix.
 bool append_bier_tunnel(TextBuffer& out, Bytes id) {
   ByteReader r(id);
   std::uint8_t sub_domain = 0;
@@ -52,7 +52,7 @@ bool append_bier_tunnel(TextBuffer& out, Bytes id) {
   append_field(out, ",bfr-id=", bfr_id);
   return true;
 }
-// RFC 6514 5, RFC 8556 2, RFC 9574 11: by the type; what does not fit prints as hex.
+// RFC 6514 5, RFC 8556, RFC 9574: by the type; what does not fit prints as hex.
 void append_tunnel_identifier(TextBuffer& out, std::uint8_t type, Bytes id) {
   const bool two = type >= 3 && type <= 5 && id.size() % 2 == 0 && is_ip_size(id.size() / 2);
   if (two) {

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 
 #include "tests/unit/bmp-recv/builders.h"
@@ -200,6 +201,41 @@ TEST_CASE("compat hashes of VPN and labelled routes are made of their columns") 
   route = row_of(records, "unicast_prefix");
   REQUIRE(route != nullptr);
   CHECK((*route)[2] == "a819482a2a880802d855ff7daa67560b");
+}
+
+TEST_CASE("compat hashes of BGP-LS are those of the contract's vectors, and name the nodes' own rows") {
+  const auto tlv = [](unsigned type, const std::string& value) {
+    return testing::be16(type) + testing::be16(value.size()) + value;
+  };
+  const auto node = [&](unsigned descriptor, const char* id) {
+    return tlv(descriptor, tlv(512, be32(65000)) + tlv(513, be32(0)) + tlv(515, hex(id)));
+  };
+  const auto nlri = [&](unsigned type, const std::string& descriptors) {
+    return tlv(type, hex("02 0000000000000000") + descriptors);
+  };
+  const std::string one = node(256, "000000000001");
+  const std::string link = one + node(257, "000000000002") + tlv(259, hex("0a000001")) + tlv(260, hex("0a000002"));
+  const std::string routes = nlri(1, one) + nlri(2, link) + nlri(3, one + tlv(265, hex("18 cb0071"))) +
+                             nlri(6, one + tlv(518, std::string(16, '\1')));
+  const std::string reach = attribute(14, hex("40 04 47 04 c6 33 64 01 00") + routes);
+  std::string messages = known_up();
+  messages += testing::monitoring(known_header(), testing::update("", known_attributes("") + reach, ""));
+  const std::vector<testing::Seen> records = decode(messages, true);
+  const auto column = [&](const char* object, const char* name) {
+    const auto& names = find_object(object)->columns;
+    const auto* row = row_of(records, object);
+    REQUIRE(row != nullptr);
+    return row->at(static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin()));
+  };
+  const std::string first = "903ef9d2c3435da3b201240600a25e5c";
+  CHECK(column("ls_node", "hash") == first);
+  CHECK(column("ls_link", "hash") == "1add99810d1ab5254a0bc28d495dbc80");
+  CHECK(column("ls_link", "local_node_hash") == first);
+  Known k;
+  CHECK(column("ls_link", "remote_node_hash") == to_hex(k.node(2)));
+  CHECK(column("ls_prefix", "hash") == "9fa5bbab6c4b2a087bd9b1e94394f99d");
+  CHECK(column("ls_prefix", "local_node_hash") == first);
+  CHECK(column("ls_srv6_sid", "local_node_hash") == first);
 }
 
 TEST_CASE("messages with compat hashes say so, others do not") {

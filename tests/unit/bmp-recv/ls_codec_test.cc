@@ -148,6 +148,24 @@ TEST_CASE("links, prefixes and SIDs name their nodes by the hashes of the nodes'
   CHECK(links[0].at("base_attr_hash") == sets[0].at("hash"));
 }
 
+TEST_CASE("candidate paths have rows of their own") {
+  const std::string path =
+      tlv(5, hex("09 0000000000000000") + tlv(256, tlv(512, hex("0000fde8")) + tlv(516, hex("c0000201"))) +
+                 tlv(554, hex("02 00 0000 c0000202 00000064 0000fde9 c0000203 00000005")));
+  Replay r;
+  REQUIRE(r.feed(monitoring(peer_header(1), reach(path)) + monitoring(peer_header(1), unreach(path))));
+  const std::vector<Row> rows = rows_of(r, "ls_sr_policy");
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].at("action") == "add");
+  CHECK(rows[0].at("afi") == "16388");
+  CHECK(rows[0].at("next_hop") == "192.0.2.1");
+  CHECK(rows[0].at("endpoint") == "192.0.2.2");
+  CHECK(rows[0].at("color") == "100");
+  CHECK(rows[1].at("action") == "del");
+  CHECK(rows[1].at("hash") == rows[0].at("hash"));
+  CHECK(rows[1].at("endpoint") == "192.0.2.2");
+}
+
 TEST_CASE("a withdrawal has the announcement's hash and no attributes") {
   Replay r;
   const std::string all = node(kOne) + link_of(kOne, kTwo) + prefix(kTwo) + sid(kOne);

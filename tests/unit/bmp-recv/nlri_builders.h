@@ -9,6 +9,7 @@
 
 #include "bmp-recv/nlri_evpn.h"
 #include "bmp-recv/nlri_flowspec.h"
+#include "bmp-recv/nlri_mdt.h"
 #include "bmp-recv/nlri_mvpn.h"
 #include "bmp-recv/nlri_rt_constraint.h"
 #include "bmp-recv/nlri_sr_policy.h"
@@ -79,6 +80,10 @@ inline std::string write(const VplsRoute& r) {
 
 inline std::string write(const SrPolicyRoute& r) {
   return be8(64 + r.endpoint.size * 8U) + be32(r.distinguisher) + be32(r.color) + address_bytes(r.endpoint);
+}
+
+inline std::string write(const MdtRoute& r) {
+  return be8(128) + text_of(r.rd) + address_bytes(r.pe) + address_bytes(r.group);
 }
 
 inline std::string write(const RtConstraintRoute& r) {

@@ -237,13 +237,91 @@ TEST_CASE("a link's columns (RFC 9552 5.3.2, RFC 8571, 9085, 9514)") {
   CHECK(c["delay"] == "100A");
   CHECK(c["delay_min_max"] == "100..200");
   CHECK(c["residual_bw"] == "1000000");
-  CHECK(c["app_attributes"] == "0x0400000010000000");
+  CHECK(c["app_attributes"] == "{apps=X}");
   CHECK(c["other_tlvs"].empty());
   auto empty = columns(isis_link());
   CHECK(empty["igp_metric"] == "0");
   CHECK(empty["max_link_bw"] == "0");
   CHECK(empty["residual_bw"].empty());
   CHECK(empty["srlg"].empty());
+}
+
+TEST_CASE(
+    "attributes for applications and of the members of a bundle print by their parts (RFC 9294, RFC 9085 2.2.3)") {
+  const auto attributes = [](unsigned type, const std::string& value) {
+    auto c = columns(isis_link(), tlv(type, value));
+    return c[type == 1122 ? "app_attributes" : type == 1172 ? "l2_bundle_members" : "ext_admin_group"];
+  };
+  const std::string te = tlv_hex(1092, "00000014"), colors = tlv_hex(1173, "00000005 80000000");
+  CHECK(attributes(1122, hex("04 00 0000 d0000000") + te + colors) ==
+        "{apps=RSX;te_default_metric=20;ext_admin_group=0x00000005, 0x80000000}");
+  CHECK(attributes(1122, hex("00 00 0000") + tlv_hex(1088, "00000003") + tlv_hex(1114, "80000064")) ==
+        "{apps=any;admin_group=3;delay=100A}");
+  CHECK(attributes(1122, hex("00 04 0000 40000000") + tlv_hex(1096, "00000001 00000002") + tlv_hex(9, "ab")) ==
+        "{apps=;user-apps=0x40000000;srlg=1, 2;9=0xab}");
+  CHECK(attributes(1122, hex("04 00 0000 08000000")) == "{apps=0x08000000}");  // a bit without a letter
+  CHECK(attributes(1122, hex("08 00 0000 1000000000000001")) == "{apps=0x1000000000000001}");
+  CHECK(attributes(1122, hex("04 00 0000 100000")) == "0x04000000100000");
+  CHECK(attributes(1122, hex("00 00 0000 0440 0004 00")) == "0x000000000440000400");
+  CHECK(attributes(1122, "") == "0x");
+  CHECK(attributes(1172, hex("00000007") + tlv_hex(1089, "4cee6b28") + tlv_hex(1099, "30 00 0000 005dc0")) ==
+        "{member=7;max_link_bw=1000000;adjacency_sids=VL 0 24000}");
+  CHECK(attributes(1172, hex("00000007")) == "{member=7}");
+  CHECK(attributes(1172, hex("000007")) == "0x000007");
+  CHECK(attributes(1173, hex("00000005")) == "0x00000005");
+  CHECK(attributes(1173, hex("00000005 00")) == "0x0000000500");
+  // Several of them.
+  auto c = columns(isis_link(), tlv(1122, hex("04 00 0000 80000000") + te) + tlv(1122, hex("04 00 0000 10000000")));
+  CHECK(c["app_attributes"] == "{apps=R;te_default_metric=20} {apps=X}");
+  CHECK(c["te_default_metric"] == "0");  // those inside are no attributes of the link itself
+  CHECK(c["other_tlvs"].empty());
+}
+
+TEST_CASE("candidate paths of SR policies are read and printed (RFC 9857)") {
+  const std::string headend = tlv(256, tlv_hex(512, "0000fde8") + tlv_hex(516, "c0000201") + tlv_hex(1028, "c0000209"));
+  const std::string path = "02 00 0000 c0000202 00000064 0000fde9 c0000203 00000005";
+  const std::string field = nlri(5, 9, headend + tlv_hex(554, path.c_str()));
+  auto c = columns(field, tlv_hex(1202, "80 00 4840 000000c8") + tlv(1213, "gold") + tlv(1203, "one path") +
+                              tlv_hex(1201, "4000 0000 05dc0000 05dc0000"));
+  CHECK(c["protocol_id"] == "9");
+  CHECK(c["routing_id"] == "5");
+  CHECK(c["node_asn"] == "65000");
+  CHECK(c["bgp_router_id"] == "192.0.2.1");
+  CHECK(c["router_ids"] == "192.0.2.9");
+  CHECK(c["igp_router_id"].empty());
+  CHECK(c["protocol_origin"] == "2");
+  CHECK(c["endpoint"] == "192.0.2.2");
+  CHECK(c["color"] == "100");
+  CHECK(c["originator_asn"] == "65001");
+  CHECK(c["originator"] == "192.0.2.3");
+  CHECK(c["discriminator"] == "5");
+  CHECK(c["policy_name"] == "gold");
+  CHECK(c["path_name"] == "one path");
+  CHECK(c["priority"] == "128");
+  CHECK(c["preference"] == "200");
+  CHECK(c["path_flags"] == "AVT");
+  CHECK(c["other_tlvs"] == "1201=0x4000000005dc000005dc0000");
+  CHECK(columns(field)["preference"].empty());
+  const std::string six = "20010db8000000000000000000000001";
+  const std::string v6 = "03 c0 0000 " + six + " 00000064 00000000 " + six + " 00000001";
+  c = columns(nlri(5, 9, headend + tlv_hex(554, v6.c_str())));
+  CHECK(c["endpoint"] == "2001:db8::1");
+  CHECK(c["originator"] == "2001:db8::1");
+  // Every part makes another route, the headend's router id among them.
+  const auto key = [](const std::string& bytes) { return key_of(parse(bytes).routes.at(0)); };
+  const std::string other = tlv(256, tlv_hex(512, "0000fde8") + tlv_hex(516, "c0000201") + tlv_hex(1028, "c0000208"));
+  CHECK(key(field) != key(nlri(5, 9, other + tlv_hex(554, path.c_str()))));
+  CHECK(key(field) !=
+        key(nlri(5, 9, headend + tlv_hex(554, "02 00 0000 c0000202 00000065 0000fde9 c0000203 00000005"))));
+  CHECK(key(field) == key(field));
+  // Its descriptor is required, and has the length that its flags say.
+  CHECK(parse(nlri(5, 9, headend)).skipped == 1);
+  CHECK(parse(nlri(5, 9, tlv_hex(554, path.c_str()))).skipped == 1);
+  for (std::size_t n = 0; n < hex(path).size(); ++n) {
+    CAPTURE(n);
+    CHECK(parse(nlri(5, 9, headend + tlv(554, hex(path).substr(0, n)))).skipped == 1);
+  }
+  CHECK(parse(nlri(5, 9, headend + tlv(554, hex(path) + "x"))).skipped == 1);
 }
 
 TEST_CASE("links of egress peer engineering have no protocol that consumers know (RFC 9086)") {

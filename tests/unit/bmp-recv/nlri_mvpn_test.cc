@@ -99,6 +99,20 @@ TEST_CASE("malformed MVPN routes are refused") {
   }
 }
 
+TEST_CASE("multicast in VPLS has selective trees and leaves (RFC 7117)") {
+  std::vector<MvpnRoute> list;
+  const std::string field =
+      hex("03 16 0000 fde8 00000001 20 c6336401 20 e8000101 c0000201"
+          "04 12 03 0c 0000 fde8 00000001 00010000 c0000202"
+          "02 0c 0000 fde8 00000001 00010000");
+  REQUIRE(parse_mcast_vpls(as_bytes(field), PathIds::kNo, list) == NlriResult::kOk);
+  REQUIRE(list.size() == 3);
+  CHECK(columns(list[0]) == "3|65000:1|0||198.51.100.1|232.0.1.1|192.0.2.1||");
+  CHECK(columns(list[1]) == "4||||||192.0.2.2|030c0000fde80000000100010000|");
+  CHECK(columns(list[2]) == "2||||||||0000fde80000000100010000");  // a type that this family does not have
+  CHECK(!list[2].known);
+}
+
 TEST_CASE("an MVPN route of unknown type does not put those behind it out of step") {
   std::vector<MvpnRoute> list;
   const std::string field = hex("43 02 0102 02 0c 0000 fde8 00000001 00010000");
