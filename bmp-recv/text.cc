@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "common/utf8.h"
+
 namespace bmpha::recv {
 namespace {
 
@@ -51,20 +53,6 @@ Civil civil_from_days(std::int64_t days) {
   const unsigned shifted = (5 * day_of_year + 2) / 153;
   const unsigned month = shifted < 10 ? shifted + 3 : shifted - 9;
   return {era * 400 + year_of_era + (month <= 2 ? 1 : 0), month, day_of_year - (153 * shifted + 2) / 5 + 1};
-}
-
-// Length of the valid UTF-8 sequence at the start of s; 0 when there is none.
-std::size_t utf8_length(std::string_view s) {
-  const auto at = [&](std::size_t n) { return static_cast<std::uint8_t>(s[n]); };
-  const std::uint8_t b = at(0);
-  if (b < 0x80) return 1;
-  const std::size_t n = b >= 0xf0 ? 4 : b >= 0xe0 ? 3 : 2;
-  if (b < 0xc2 || b > 0xf4 || s.size() < n) return 0;
-  for (std::size_t i = 1; i < n; ++i)
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  const bool overlong = (b == 0xe0 && at(1) < 0xa0) || (b == 0xf0 && at(1) < 0x90);
-  const bool outside = (b == 0xed && at(1) >= 0xa0) || (b == 0xf4 && at(1) >= 0x90);
-  return overlong || outside ? 0 : n;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "common/content_hash.h"
+#include "common/utf8.h"
 
 namespace bmpha::sink {
 namespace {
@@ -261,37 +262,11 @@ const char* RowReader::collector(std::string_view row, CollectorRow& out) {
   return nullptr;
 }
 
-namespace {
-
-// Length of the valid UTF-8 sequence at the start of s, 0 when there is none (overlong forms and surrogates are none).
-std::size_t utf8_length(std::string_view s) {
-  const auto byte = [&](std::size_t n) { return static_cast<std::uint8_t>(s[n]); };
-  const auto continues = [&](std::size_t n) { return n < s.size() && (byte(n) & 0xc0) == 0x80; };
-  const std::uint8_t b = byte(0);
-  if (b < 0x80) return b == 0 ? 0 : 1;
-  if (b >= 0xc2 && b <= 0xdf) return continues(1) ? 2 : 0;
-  if (b >= 0xe0 && b <= 0xef) {
-    if (!continues(1) || !continues(2)) return 0;
-    if (b == 0xe0 && byte(1) < 0xa0) return 0;
-    if (b == 0xed && byte(1) > 0x9f) return 0;
-    return 3;
-  }
-  if (b >= 0xf0 && b <= 0xf4) {
-    if (!continues(1) || !continues(2) || !continues(3)) return 0;
-    if (b == 0xf0 && byte(1) < 0x90) return 0;
-    if (b == 0xf4 && byte(1) > 0x8f) return 0;
-    return 4;
-  }
-  return 0;
-}
-
-}  // namespace
-
 std::string clean_text(std::string_view text, std::size_t max) {
   std::string out;
   out.reserve(std::min(text.size(), max));
   while (!text.empty() && out.size() < max) {
-    const std::size_t n = utf8_length(text);
+    const std::size_t n = text[0] == '\0' ? 0 : utf8_length(text);  // PostgreSQL's text cannot hold a NUL
     if (n == 0) {
       out += '?';
       text.remove_prefix(1);

@@ -9,6 +9,7 @@
 
 #include "bmp-recv/obmp_raw.h"
 #include "bmp-recv/text.h"
+#include "common/utf8.h"
 
 namespace bmpha::recv {
 namespace {
@@ -94,22 +95,6 @@ bool is_one_of(const A& names, std::string_view name) {
 bool is_decimal(std::string_view s) {
   return !s.empty() && s.size() < 20 && s.find_first_not_of("0123456789") == std::string_view::npos &&
          (s.size() == 1 || s[0] != '0');
-}
-
-std::size_t utf8_length(std::string_view s) {
-  const auto at = [&](std::size_t n) { return static_cast<unsigned char>(s[n]); };
-  const std::size_t size = at(0) < 0x80   ? 1
-                           : at(0) < 0xc2 ? 0
-                           : at(0) < 0xe0 ? 2
-                           : at(0) < 0xf0 ? 3
-                           : at(0) < 0xf5 ? 4
-                                          : 0;
-  if (size == 0 || size > s.size()) return 0;
-  for (std::size_t n = 1; n < size; ++n)
-    if ((at(n) & 0xc0) != 0x80) return 0;
-  const bool overlong = (at(0) == 0xe0 && at(1) < 0xa0) || (at(0) == 0xf0 && at(1) < 0x90);
-  const bool outside = (at(0) == 0xed && at(1) > 0x9f) || (at(0) == 0xf4 && at(1) > 0x8f);
-  return overlong || outside ? 0 : size;
 }
 
 // What our tools write is clean already; a topic may hold what others wrote.
