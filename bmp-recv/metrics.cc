@@ -102,6 +102,9 @@ MetricsPage metrics_page(const StateView& state) {
   page.counter("bmpha_recv_malformed_not_kept_total", "messages that keep-malformed had no room for",
                state.malformed.not_kept());
   page.counter("bmpha_recv_dial_failures_total", "routers that could not be dialled", state.dial_failures);
+  const MetricsPage::Labels clash = {{"alarm", "router-id-in-use"}};
+  page.gauge("bmpha_alarm", "1 while the alarm is raised", state.ids_in_use > 0, clash);
+  page.gauge("bmpha_alarm_count", "how often the alarm is raised now: router ids", state.ids_in_use, clash);
   page.gauge("bmpha_recv_gate_up", "1 while kafka-gate is connected", state.gate_inc != 0);
   page.gauge("bmpha_recv_ring_bytes", "bytes of records that the gate has not released", state.ring.bytes());
   page.gauge("bmpha_recv_ring_records", "records that the gate has not released", state.ring.records());

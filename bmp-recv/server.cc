@@ -509,6 +509,7 @@ void Server::tick() {
     tick_connection(*c, now);
     if (n < connections_.size() && connections_[n].get() == c) ++n;  // else it is gone
   }
+  std::erase_if(clashes_, [&](const auto& clash) { return now - clash.second > kClashLasts; });
   dial(now);
   tick_collector(now);
   link_->tick(now);
@@ -549,8 +550,10 @@ void Server::tick_waiting(Connection& c, BootTime now) {
   if (first.paused && !is_established(first.fd.get())) return drop(first, "replaced: its connection has ended", false);
   if (now - c.waiting_since < kReplaceWait) return;
   ++shared_.counters.sessions_refused;
+  clashes_[c.id] = now;
   log_error(
-      "router id in use", kv("router", c.name), kv("ip", c.ip), kv("port", c.port), kv("first", first.peer()),
+      "router id in use", kv("alarm", "router-id-in-use"), kv("router", c.name), kv("ip", c.ip), kv("port", c.port),
+      kv("first", first.peer()),
       kv("hint", "two routers share this id: set router-id = sysname, or router-id = tag with a tag per listener"));
   end(c);
 }
@@ -647,8 +650,8 @@ void Server::finish_if_released(BootTime now) {
 }
 
 StateView Server::state() const {
-  StateView view{config_,    shared_.counters,   ring_, recv_inc_, link_->gate_inc(), publisher_->wanted(),
-                 malformed_, dialer_.failures(), {}};
+  StateView view{config_,    shared_.counters,   ring_,           recv_inc_, link_->gate_inc(), publisher_->wanted(),
+                 malformed_, dialer_.failures(), clashes_.size(), {}};
   for (const auto& c : connections_) {
     StateView::Session s;
     s.name = c->name;

@@ -34,6 +34,9 @@ class Server {
   static constexpr Millis kTick{250};
   // Keepalive ends a dead session within 4 s; after this the older session counts as alive.
   static constexpr Millis kReplaceWait{5000};
+  // So long after a refusal a router id counts as claimed twice: a refused router dials again, as rarely as every 12
+  // minutes.
+  static constexpr Millis kClashLasts{15 * 60'000};
   static constexpr Millis kReleaseWait{3000};
   static constexpr std::size_t kMaxRouters = 100000;
 
@@ -122,6 +125,8 @@ class Server {
   std::vector<std::unique_ptr<Connection>> dropped_;  // freed between callbacks
   std::unordered_map<RouterId, Connection*, HashOf> active_;
   std::unordered_map<RouterId, std::uint64_t, HashOf> session_numbers_;
+  // Router ids of living sessions that another connection claimed as well, and when it was refused.
+  std::unordered_map<RouterId, BootTime, HashOf> clashes_;
   std::vector<std::uint8_t> buffer_;  // shared by all reads
 
   // The collector object's pseudo-router.

@@ -119,6 +119,7 @@ std::string state_json(const StateView& state) {
                     {"gate_connected", state.gate_inc != 0},
                     {"subscribers", state.subscribers},
                     {"dial_failures", state.dial_failures},
+                    {"ids_in_use", state.ids_in_use},
                     {"malformed_kept", state.malformed.kept()},
                     {"malformed_not_kept", state.malformed.not_kept()},
                     {"sessions", sessions},

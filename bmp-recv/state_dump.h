@@ -35,6 +35,7 @@ struct StateView {
   bool subscribers = false;
   const MalformedStore& malformed;
   std::uint64_t dial_failures = 0;
+  std::size_t ids_in_use = 0;  // router ids for which a second connection was refused lately
   std::vector<Session> sessions;
 };
 // The key of the dump, and the label of the metric.

@@ -214,6 +214,7 @@ def test_36_of_two_living_connections_with_one_id_the_second_is_refused(lab):
         assert stranger.recv(1) == b"", "refused: the connection ends"
         line, = s.node(name).recv.events("router id in use")
         assert " error " in line and f"router={victim} " in line, line
+        assert "alarm=router-id-in-use" in line and s.node(name).recv.state()["ids_in_use"] == 1
         assert "router-id = sysname" in line and "router-id = tag with a tag per listener" in line, line
     s.silence()
     v = s.judge()

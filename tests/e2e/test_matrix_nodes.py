@@ -240,6 +240,22 @@ def test_18_signals(lab):
     s.no_order_violations()
 
 
+@pytest.mark.long
+def test_18_switches_faster_than_margins_pass(lab):
+    """Every switch begins while what the one before replays is still on its way. Two of them in a row go back no further than
+    what is retained; a node that would have to go back further waits for the owner's progress."""
+    s = Stage(lab).settle()
+    s.fault(lambda: s.node("A").arbiter.signal(34))
+    for node in "BABABABA":
+        time.sleep(0.7)
+        s.node(node).arbiter.signal(34)
+    s.silence()
+    time.sleep(3)
+    v = s.judge(span=RETAIN)
+    lab.note(f"{len(verdict.later_claims(s.records()))} claims in 5.6 s, {v.text()}")
+    s.no_order_violations()
+
+
 @TWO_OR_THREE
 def test_18_one_signal_costs_little(lab, nodes):
     s = Stage(lab, nodes=nodes).settle()

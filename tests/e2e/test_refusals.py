@@ -182,7 +182,7 @@ def test_the_end_of_a_session_is_one_line(lab):
         with speaker("first") as second:
             assert ended(second)
         said = [line for line in recv.log()[before:].splitlines() if " info " not in line]
-        one_line("\n".join(said), 'event="router id in use" router=first', "router-id = sysname")
+        one_line("\n".join(said), 'event="router id in use" alarm=router-id-in-use router=first', "router-id = sysname")
         first.sendall(wire.peer_down(PEER, time.time()))
         time.sleep(0.2)
         assert sessions() == ["first"]
