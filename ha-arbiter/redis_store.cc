@@ -63,7 +63,7 @@ struct RedisStore::Impl {
         settings(std::move(s)),
         keys(redis_keys(settings.cluster_name, settings.cluster_id, settings.node)),
         link(
-            l, link_settings(settings), [this] { link_up(); }, [this](const std::string& why) { failed(why); }) {}
+            l, link_settings(settings), [this] { link_up(); }, [this](const std::string& why) { lost(why); }) {}
   ~Impl() {
     if (deadline != 0) loop.cancel(deadline);
   }
@@ -98,6 +98,7 @@ struct RedisStore::Impl {
   void link_up();
   void send();
   void late();
+  void lost(const std::string& reason);
   void failed(const std::string& reason);
   void give_up(const std::string& reason);
   void replied(std::uint64_t id, const RedisReply& reply);
@@ -138,7 +139,7 @@ void RedisStore::Impl::late() {
   const std::string what = fmt::format("no answer within {} ms", settings.timeout.count());
   if (link.is_up()) {
     const bool silent = BootClock::now() - sent_at >= settings.timeout / 2;
-    return silent && std::exchange(missed, true) ? failed(what) : give_up(what);
+    return silent && std::exchange(missed, true) ? lost(what) : give_up(what);
   }
   give_up(fmt::format("{}: {}", what, link.doing()));
 }
@@ -174,6 +175,15 @@ void RedisStore::Impl::give_up(const std::string& reason) {
   const Fail f = std::move(fail);
   take = nullptr;
   f(reason);
+}
+
+// The first connection after an answer is made at once: the next request finds it, and does not fall into the pause.
+void RedisStore::Impl::lost(const std::string& reason) {
+  const bool answered = backoff.failures() == 0;
+  failed(reason);
+  if (!answered || !link.is_down()) return;
+  not_before = BootClock::now();
+  link.open();
 }
 
 void RedisStore::Impl::failed(const std::string& reason) {

@@ -2,8 +2,9 @@
 // holds up the loop. Scripts and keys: BLOB_FORMAT.md.
 //
 // Whatever is not a proper answer in time is a failure: a connection that breaks, a timeout, any error reply
-// (READONLY, MISCONF, OOM, LOADING, NOAUTH, NOPERM, CLUSTERDOWN, MOVED...). After a failure the connection is closed;
-// the next request connects again, after a pause that grows.
+// (READONLY, MISCONF, OOM, LOADING, NOAUTH, NOPERM, CLUSTERDOWN, MOVED...). After a failure the connection is closed.
+// One that was lost or silent is made anew at once; when that fails too, and after an error reply, the next request
+// connects again, after a pause that grows.
 #pragma once
 
 #include <cstdint>

@@ -120,3 +120,15 @@ TEST_CASE("an answer without an end does not keep the loop from its deadline") {
   server.join();
   close(listener);
 }
+
+TEST_CASE("silent for two requests, there again for the third: its connection stands already") {
+  if (!have_redis()) return;
+  RedisServer server;
+  Client client(settings_for(at_socket(server)));
+  REQUIRE(client.tick_until_ok({"x", 0}));
+  kill(server.pid, SIGSTOP);
+  CHECK(!client.tick({"x", 0}));
+  CHECK(!client.tick({"x", 0}));
+  kill(server.pid, SIGCONT);
+  CHECK(client.tick({"x", 0}));
+}
