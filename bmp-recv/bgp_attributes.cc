@@ -86,7 +86,7 @@ void apply_as4(PathAttributes& out, AttributeFaults& faults) {
     (void)parse_aggregator(out.as4_aggregator_value, out);
   }
   if (!out.has(AttributeType::kAs4Path)) return;
-  if (!parse_as_path(out.as4_path_value, 4, out.as4_path)) {
+  if (out.as4_path_value.empty() || !parse_as_path(out.as4_path_value, 4, out.as4_path)) {
     faults.discard(Fault::kAs4Path);
     return;
   }
@@ -240,6 +240,10 @@ bool is_discardable(Fault f) {
       return false;
   }
 }
+// Attributes that only peers of one AS exchange.
+bool is_internal_only(Fault f) {
+  return f == Fault::kLocalPref || f == Fault::kOriginatorId || f == Fault::kClusterList;
+}
 bool is_mp(AttributeType t) { return t == AttributeType::kMpReach || t == AttributeType::kMpUnreach; }
 
 template <std::size_t kAt>
@@ -344,7 +348,7 @@ void PathAttributes::clear() {
   extra.clear();
 }
 
-void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults) {
+void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults, bool external) {
   const auto withdraw = [&](Fault f) {
     if (faults.withdraw == Fault::kNone) faults.withdraw = f;
   };
@@ -364,7 +368,7 @@ void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, Attribu
       continue;
     }
     const Fault f = read_attribute(a, out, faults);
-    if (is_discardable(f)) {
+    if (is_discardable(f) || (external && is_internal_only(f))) {
       faults.discard(f);
       continue;
     }

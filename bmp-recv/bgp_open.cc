@@ -127,8 +127,12 @@ PeerContext negotiate(const Open& sent, const Open& received) {
   PeerContext c;
   c.known = true;
   c.as4 = sent.as4 && received.as4;
+  c.external = sent.asn != received.asn;
   c.ids_in = path_id_families(received, sent);
   c.ids_out = path_id_families(sent, received);
+  for (const Open* open : {&sent, &received})
+    for (const AddPath& a : open->add_path)
+      if (a.sends() || a.receives()) c.ids_named.insert(a.family);
   for (const Family& f : sent.many_labels)
     if (std::find(received.many_labels.begin(), received.many_labels.end(), f) != received.many_labels.end())
       c.many_labels.insert(f);

@@ -71,10 +71,12 @@ struct Open {
 
 // How UPDATEs of a peer are encoded, learnt from both OPENs of its Peer Up.
 struct PeerContext {
-  bool known = false;  // false: no Peer Up with readable OPENs
-  bool as4 = true;     // both sides have the 4-octet capability
-  // RFC 7911, per direction: path identifiers towards the router (Adj-RIB-In, Loc-RIB) and from it (Adj-RIB-Out).
-  FamilySet ids_in, ids_out;
+  bool known = false;     // false: no Peer Up with readable OPENs
+  bool as4 = true;        // both sides have the 4-octet capability
+  bool external = false;  // the two are in different ASes; within a confederation, too
+  // RFC 7911, per direction: path identifiers towards the router (Adj-RIB-In) and from it (Adj-RIB-Out); for a Loc-RIB,
+  // whose OPENs are made up (RFC 9069 4.2), those that either of them names.
+  FamilySet ids_in, ids_out, ids_named;
   FamilySet many_labels;         // both sides may send several labels a prefix
   std::vector<Family> families;  // that both sides have
 };

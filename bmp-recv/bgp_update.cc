@@ -49,10 +49,11 @@ Fault parse_mp_reach(const UpdateContext& context, Update& out) {
     return Fault::kNone;
   }
   const bool v6 = family == kIpv6Unicast;
+  if (!read_nlri(r.rest(), v6, context, out.announced, out)) return Fault::kMpReach;
   if ((!read_next_hop(next_hop, out.mp_next_hop) || (v6 && out.mp_next_hop.size == 4)) &&
       out.faults.withdraw == Fault::kNone)
     out.faults.withdraw = Fault::kNextHop;
-  return read_nlri(r.rest(), v6, context, out.announced, out) ? Fault::kNone : Fault::kMpReach;
+  return Fault::kNone;
 }
 
 Fault parse_mp_unreach(const UpdateContext& context, bool nothing_else, Update& out) {
@@ -118,6 +119,7 @@ void Update::clear() {
   end_of_rib.reset();
   reach.reset();
   unreach.reset();
+  reach_fault = unreach_fault = Fault::kNone;
   other_path_ids = large_ids = false;
 }
 
@@ -131,16 +133,15 @@ Fault parse_update(Bytes message, const UpdateContext& context, Update& out) {
     out.end_of_rib = kIpv4Unicast;
     return Fault::kNone;
   }
-  parse_attributes(f.attributes, context.expect_as4, out.attributes, out.faults);
+  parse_attributes(f.attributes, context.expect_as4, out.attributes, out.faults, context.external);
   if (out.faults.fatal != Fault::kNone) return out.faults.fatal;
   if (!read_nlri(f.withdrawn, false, context, out.withdrawn, out)) return fatal(Fault::kWithdrawnNlri);
   if (!read_nlri(f.nlri, false, context, out.announced, out)) return fatal(Fault::kNlri);
   out.classic_count = out.announced.size();
-  if (out.attributes.has(AttributeType::kMpReach))
-    if (const Fault fault = parse_mp_reach(context, out); fault != Fault::kNone) return fatal(fault);
+  if (out.attributes.has(AttributeType::kMpReach)) out.reach_fault = parse_mp_reach(context, out);
   if (out.attributes.has(AttributeType::kMpUnreach)) {
     const bool nothing_else = f.withdrawn.empty() && f.nlri.empty() && out.attributes.all.size() == 1;
-    if (const Fault fault = parse_mp_unreach(context, nothing_else, out); fault != Fault::kNone) return fatal(fault);
+    out.unreach_fault = parse_mp_unreach(context, nothing_else, out);
   }
   note_missing(out);
   if (out.faults.withdraw != Fault::kNone) treat_as_withdraw(out);

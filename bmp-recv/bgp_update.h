@@ -22,6 +22,7 @@ struct UpdateContext {
   PathIds ids_v4 = PathIds::kUnknown;
   PathIds ids_v6 = PathIds::kUnknown;
   bool large_ids = false;  // the peer is known to use path identifiers of 2^24 and more
+  bool external = false;   // the peer is known to be in another AS
 };
 
 // MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760) of a family other than unicast.
@@ -41,6 +42,8 @@ struct Update {
   std::optional<Family> end_of_rib;
   // With faults.withdraw set, the routes of `reach` are withdrawals as well.
   std::optional<FamilyRoutes> reach, unreach;
+  // MP_REACH or MP_UNREACH that cannot be read: the message goes without it.
+  Fault reach_fault = Fault::kNone, unreach_fault = Fault::kNone;
   bool other_path_ids = false;  // NLRI was in the form that was not expected
   bool large_ids = false;       // as in the context, or shown by this message
 
@@ -49,6 +52,12 @@ struct Update {
 
 // A whole BGP message. kNone: out is complete; a message that is to be treated as a withdrawal has its announced
 // prefixes moved to `withdrawn` and faults.withdraw set. Any other fault: the message is not to be used.
+//
+// RFC 7606 3.j, 5.3, 7.11 ask for the end of the session, or of the family in it, when NLRI cannot be read. A collector
+// has neither to end, so the fault costs as much as cannot be told apart: with one in the classic fields, whose ends
+// rest on each other, the whole message; with one in MP_REACH or MP_UNREACH, which has a length of its own, that
+// attribute. A next hop of unexpected length leaves NLRI that may still be read: it is
+// withdrawn.
 Fault parse_update(Bytes message, const UpdateContext& context, Update& out);
 
 }  // namespace bmpha::recv

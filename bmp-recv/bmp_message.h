@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bmp-recv/bgp_open.h"
+#include "bmp-recv/route_marks.h"
 #include "common/byte_reader.h"
 
 namespace bmpha::recv {
@@ -60,17 +61,20 @@ struct Termination {
   std::uint32_t unknown = 0;
 };
 
-// RFC 9736: information TLVs of Peer Up.
-struct PeerUp {
+// Information TLVs of Peer Up (RFC 9736) and Peer Down (RFC 9069 5.3).
+struct PeerInfo {
+  std::string_view info;         // TLV 0, the last one
+  std::string_view table_name;   // TLV 3: VRF or table
+  std::string_view admin_label;  // TLV 4
+  std::uint32_t unknown = 0;
+};
+
+struct PeerUp : PeerInfo {
   std::array<std::uint8_t, 16> local_address{};
   std::uint16_t local_port = 0;
   std::uint16_t remote_port = 0;
   Bytes sent_open;  // BGP message with header; empty when malformed
   Bytes received_open;
-  std::string_view info;         // TLV 0, the last one
-  std::string_view table_name;   // TLV 3: VRF or table
-  std::string_view admin_label;  // TLV 4
-  std::uint32_t unknown = 0;
 };
 
 // RFC 7854 4.9, RFC 9069 5.3.
@@ -83,15 +87,12 @@ enum class DownReason : std::uint8_t {
   kLocalTlvs = 6,  // with information TLVs
 };
 
-struct PeerDown {
+struct PeerDown : PeerInfo {
   std::uint8_t reason = 0;
   std::uint16_t fsm_event = 0;
   std::uint8_t error_code = 0;  // of the NOTIFICATION
   std::uint8_t error_subcode = 0;
   Bytes error_data;
-  std::string_view table_name;  // TLV 3
-  std::string_view info;        // TLV 0
-  std::uint32_t unknown = 0;
   bool is(DownReason r) const { return reason == static_cast<std::uint8_t>(r); }
 };
 
@@ -106,6 +107,7 @@ struct Statistic {
 };
 struct Statistics {
   std::vector<Statistic> all;
+  std::uint32_t unknown = 0;  // TLVs of version 4 beside the statistics
 };
 
 // RFC 7854 4.7: the BGP messages themselves are passed on as they are.
@@ -116,16 +118,16 @@ struct Mirroring {
   std::uint32_t unknown = 0;
 };
 
-// Route Monitoring of BMP version 4 (draft-ietf-grow-bmp-tlv): what its TLVs say.
+// Route Monitoring of BMP version 4 (draft-ietf-grow-bmp-tlv): what its TLVs say. One is reused for every message.
 struct MonitoringTlvs {
   Bytes update;           // the BGP message
   bool as4 = false;       // said to have 4-byte AS numbers
   FamilySet ids;          // said to have path identifiers
   FamilySet many_labels;  // said to have label stacks
-  std::string_view table_name;
-  std::uint32_t groups = 0;      // of NLRI that other TLVs refer to
-  std::uint32_t path_marks = 0;  // path status (draft-ietf-grow-bmp-path-marking-tlv)
+  RouteMarks marks;
   std::uint32_t unknown = 0;
+
+  void clear();
 };
 
 }  // namespace bmpha::recv

@@ -27,6 +27,28 @@ bool bgp_message(ByteReader& r, Bytes& out) {
 // IANA: Initiation and Peer Up information TLVs.
 enum class InfoType : std::uint16_t { kString = 0, kSysDescr = 1, kSysName = 2, kTableName = 3, kAdminLabel = 4 };
 
+// False: one overruns the message; what stood before it is used.
+bool parse_peer_info(ByteReader r, PeerInfo& out) {
+  while (!r.empty()) {
+    Tlv t;
+    if (!next_tlv(r, t)) return false;
+    switch (static_cast<InfoType>(t.type)) {
+      case InfoType::kString:
+        out.info = as_text(t.value.rest());
+        break;
+      case InfoType::kTableName:
+        out.table_name = as_text(t.value.rest());
+        break;
+      case InfoType::kAdminLabel:
+        out.admin_label = as_text(t.value.rest());
+        break;
+      default:
+        ++out.unknown;
+    }
+  }
+  return true;
+}
+
 bool parse_notification(ByteReader& r, PeerDown& out) {
   Bytes pdu;
   if (!bgp_message(r, pdu)) return false;
@@ -61,19 +83,58 @@ bool is_bgp_message(ByteReader r) {
          std::all_of(marker.begin(), marker.end(), [](std::uint8_t b) { return b == 0xff; });
 }
 
-// By the type of the BGP message TLV.
-struct TlvTypes {
-  std::uint16_t message, group, table_name, stateless, path_mark;
-};
-constexpr TlvTypes kTlvTypes[] = {
-    {1, 2, 3, 4, 5},       // before revision 18
-    {4, 2, 3, 1, 5},       // revision 18
-    {7, 4, 5, 6, 0xffff},  // revision 20: path marks have no number yet
-};
-const TlvTypes* tlv_types(std::uint16_t message) {
-  const auto* const at =
-      std::find_if(std::begin(kTlvTypes), std::end(kTlvTypes), [&](const TlvTypes& t) { return t.message == message; });
-  return at == std::end(kTlvTypes) ? nullptr : at;
+// What a TLV is; which number that has depends on the revision of the document.
+enum class MonitoringTlv : std::uint8_t { kGroup, kTableName, kStateless, kPathStatus, kUnknown };
+
+// Whole capabilities, of those that a stateless parsing TLV has.
+bool are_capabilities(ByteReader r) {
+  if (r.empty()) return false;
+  while (!r.empty()) {
+    std::uint8_t code = 0, length = 0;
+    ByteReader value;
+    if (!r.u8(code) || !r.u8(length) || !r.sub(length, value)) return false;
+    const bool known = code == static_cast<std::uint8_t>(Capability::kAs4) ||
+                       code == static_cast<std::uint8_t>(Capability::kAddPath) ||
+                       code == static_cast<std::uint8_t>(Capability::kMultipleLabels) ||
+                       code == static_cast<std::uint8_t>(Capability::kMultiprotocol);
+    if (!known || length == 0 || length % 4 != 0) return false;
+  }
+  return true;
+}
+
+// Of the length of a path status, with no more than the bits that are defined: a name has no zero bytes, a time stamp
+// has others.
+bool may_be_status(ByteReader r) {
+  std::uint32_t bits = 0;
+  const std::size_t size = r.remaining();
+  return (size == 4 || size == 6) && r.u32(bits) && (bits >> 13) == 0;
+}
+
+// Revision 21 gives the numbers of revision 18 to other TLVs, which do not look like those.
+bool is_revision_21(const IndexedTlv& t) {
+  const bool of_group = (t.index & RouteMarks::kGroupBit) != 0;
+  return (t.type == 1 && of_group) || (t.type == 2 && !of_group) || (t.type == 3 && are_capabilities(t.value)) ||
+         t.type == 6 || t.type == 7;
+}
+
+using enum MonitoringTlv;
+MonitoringTlv kind_before_18(const IndexedTlv& t) {
+  constexpr MonitoringTlv kKinds[] = {kUnknown, kUnknown, kGroup, kTableName, kStateless, kPathStatus};
+  return t.type < std::size(kKinds) ? kKinds[t.type] : kUnknown;
+}
+MonitoringTlv kind_18(const IndexedTlv& t) {
+  constexpr MonitoringTlv kKinds[] = {kUnknown, kStateless, kGroup, kTableName, kUnknown, kPathStatus};
+  return t.type < std::size(kKinds) ? kKinds[t.type] : kUnknown;
+}
+// Path status has the number that its own document takes for it, which is the table name's as well.
+MonitoringTlv kind_20(const IndexedTlv& t) {
+  constexpr MonitoringTlv kKinds[] = {kUnknown, kUnknown, kUnknown, kUnknown, kGroup, kTableName, kStateless};
+  if (t.type == 5 && may_be_status(t.value)) return kPathStatus;
+  return t.type < std::size(kKinds) ? kKinds[t.type] : kUnknown;
+}
+MonitoringTlv kind_21(const IndexedTlv& t) {
+  constexpr MonitoringTlv kKinds[] = {kUnknown, kGroup, kTableName, kStateless};
+  return t.type < std::size(kKinds) ? kKinds[t.type] : kUnknown;
 }
 
 // A stateless parsing TLV holds BGP capabilities: how this message is encoded, whatever the OPENs say.
@@ -93,20 +154,24 @@ void take_capabilities(ByteReader r, MonitoringTlvs& out) {
   }
 }
 
-// False: of no known type.
-bool take_tlv(const IndexedTlv& t, const TlvTypes& types, MonitoringTlvs& out) {
-  if (t.type == types.stateless) {
-    take_capabilities(t.value, out);
-  } else if (t.type == types.table_name) {
-    out.table_name = as_text(t.value.rest());
-  } else if (t.type == types.group) {
-    ++out.groups;
-  } else if (t.type == types.path_mark && (t.value.remaining() == 4 || t.value.remaining() == 6)) {
-    ++out.path_marks;
-  } else {
-    return false;
+// False: of no known form.
+bool take_tlv(const IndexedTlv& t, MonitoringTlv kind, MonitoringTlvs& out) {
+  ByteReader value = t.value;
+  switch (kind) {
+    case kStateless:
+      take_capabilities(value, out);
+      return true;
+    case kTableName:
+      out.marks.set_table(as_text(value.rest()));
+      return true;
+    case kGroup:
+      return out.marks.add_group(t.index, value.rest());
+    case kPathStatus:
+      return out.marks.add_status(t.index, value.rest());
+    case kUnknown:
+      break;
   }
-  return true;
+  return false;
 }
 
 }  // namespace
@@ -164,24 +229,7 @@ Fault parse_peer_up(ByteReader r, PeerUp& out) {
     out.sent_open = {};
     return Fault::kPeerUpOpen;
   }
-  while (!r.empty()) {
-    Tlv t;
-    if (!next_tlv(r, t)) return Fault::kPeerUpTlv;
-    switch (static_cast<InfoType>(t.type)) {
-      case InfoType::kString:
-        out.info = as_text(t.value.rest());
-        break;
-      case InfoType::kTableName:
-        out.table_name = as_text(t.value.rest());
-        break;
-      case InfoType::kAdminLabel:
-        out.admin_label = as_text(t.value.rest());
-        break;
-      default:
-        ++out.unknown;
-    }
-  }
-  return Fault::kNone;
+  return parse_peer_info(r, out) ? Fault::kNone : Fault::kPeerUpTlv;
 }
 
 Fault parse_peer_down(ByteReader r, PeerDown& out) {
@@ -194,25 +242,12 @@ Fault parse_peer_down(ByteReader r, PeerDown& out) {
              !out.is(DownReason::kLocalTlvs)) {
     return Fault::kNone;  // data of a reason that nobody has defined
   }
-  while (!r.empty()) {  // RFC 9069 5.3; version 4 behind the data of any reason
-    Tlv t;
-    if (!next_tlv(r, t)) return Fault::kPeerDownData;
-    switch (static_cast<InfoType>(t.type)) {
-      case InfoType::kString:
-        out.info = as_text(t.value.rest());
-        break;
-      case InfoType::kTableName:
-        out.table_name = as_text(t.value.rest());
-        break;
-      default:
-        ++out.unknown;
-    }
-  }
-  return Fault::kNone;
+  return parse_peer_info(r, out) ? Fault::kNone : Fault::kPeerDownData;  // version 4: behind the data of any reason
 }
 
 Fault parse_statistics(ByteReader r, Statistics& out) {
   out.all.clear();
+  out.unknown = 0;
   std::uint32_t count = 0;
   if (!r.u32(count)) return Fault::kStatistics;
   // The announced count is data of the router; the TLVs themselves say how many there are.
@@ -236,6 +271,25 @@ Fault parse_statistics(ByteReader r, Statistics& out) {
   return Fault::kNone;
 }
 
+// From revision 20 on the statistics stand inside a TLV of type 1. As a count of statistics its type and length would
+// be more than any message holds.
+Fault parse_statistics_tlvs(ByteReader r, Statistics& out) {
+  constexpr std::uint16_t kStatistics = 1;
+  ByteReader look = r;
+  std::uint16_t type = 0;
+  if (!look.u16(type) || type != kStatistics) return parse_statistics(r, out);
+  look = r;
+  Tlv t;
+  out.all.clear();
+  if (!next_tlv(look, t)) return Fault::kStatistics;
+  if (const Fault f = parse_statistics(t.value, out); f != Fault::kNone) return f;
+  while (!look.empty()) {
+    if (!next_tlv(look, t)) return Fault::kStatistics;
+    ++out.unknown;
+  }
+  return Fault::kNone;
+}
+
 Fault parse_mirroring(ByteReader r, Mirroring& out) {
   constexpr std::uint16_t kMessage = 0, kInformation = 1, kErrored = 0, kLost = 1;
   while (!r.empty()) {
@@ -255,22 +309,39 @@ Fault parse_mirroring(ByteReader r, Mirroring& out) {
   return Fault::kNone;
 }
 
+void MonitoringTlvs::clear() {
+  update = {};
+  as4 = false;
+  ids = many_labels = {};
+  marks.clear();
+  unknown = 0;
+}
+
 Fault parse_monitoring_tlvs(ByteReader r, MonitoringTlvs& out) {
+  out.clear();
   ByteReader look = r;
   std::uint16_t message_type = 0;
+  bool revision_21 = false;
   while (!look.empty()) {
     IndexedTlv t;
     if (!next_indexed_tlv(look, t)) return Fault::kMonitoringTlv;
+    if (is_revision_21(t)) revision_21 = true;
     if (!is_bgp_message(t.value) || !out.update.empty()) continue;
     out.update = t.value.rest();
     message_type = t.type;
   }
   if (out.update.empty()) return Fault::kMonitoringTlv;
-  const TlvTypes* types = tlv_types(message_type);
+  const auto kind_of = message_type == 1   ? kind_before_18
+                       : message_type == 7 ? kind_20
+                       : message_type == 4 ? (revision_21 ? kind_21 : kind_18)
+                                           : nullptr;
+  if (message_type == 1) out.marks.set_early_bits();
   for (IndexedTlv t; next_indexed_tlv(r, t);) {
     if (t.type == message_type) continue;
-    if (types == nullptr || (t.type & kEnterpriseBit) != 0 || !take_tlv(t, *types, out)) ++out.unknown;
+    const bool known = kind_of != nullptr && (t.type & kEnterpriseBit) == 0;
+    if (!known || !take_tlv(t, kind_of(t), out)) ++out.unknown;
   }
+  out.marks.resolve();
   return Fault::kNone;
 }
 

@@ -20,9 +20,11 @@ Fault parse_peer_up(ByteReader r, PeerUp& out);
 Fault parse_peer_down(ByteReader r, PeerDown& out);
 // In place of what out had.
 Fault parse_statistics(ByteReader r, Statistics& out);
+// Of version 4, in either of the forms that its revisions have.
+Fault parse_statistics_tlvs(ByteReader r, Statistics& out);
 Fault parse_mirroring(ByteReader r, Mirroring& out);
 // Of version 4. Code points have changed from revision to revision of the draft: the BGP message is known by its
-// marker, and its type tells the revision and so the types of the others.
+// marker, and its type tells the revision and so the types of the others. In place of what out had.
 Fault parse_monitoring_tlvs(ByteReader r, MonitoringTlvs& out);
 
 }  // namespace bmpha::recv

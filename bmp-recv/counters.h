@@ -30,7 +30,8 @@ struct Counters {
   std::uint64_t mirrored = 0;                         // BGP messages in Route Mirroring
   std::uint64_t mirrored_errored = 0;                 // ... that the router took for malformed
   std::uint64_t mirrored_lost = 0;                    // marks that the router has lost messages of Route Mirroring
-  std::uint64_t path_marks = 0;                       // path status TLVs of BMP version 4: not published
+  std::uint64_t path_marks = 0;                       // path status TLVs of BMP version 4
+  std::uint64_t path_marks_unplaced = 0;              // messages with such of routes that cannot be told
   std::map<Family, std::uint64_t> other_families;     // messages with families that are not decoded
   std::uint64_t other_families_more = 0;              // ... beyond the families that are listed
   std::array<std::uint64_t, 256> other_attributes{};  // messages with attributes that are not decoded, by type

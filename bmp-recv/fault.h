@@ -23,14 +23,14 @@ enum class Fault : std::uint8_t {
   kMonitoringTlv,  // version 4: TLV overruns the message, or no BGP message in it
   kTooManyPeers,   // limit of peers in one session
   kNoInitiation,   // message before the Initiation while the router's identity depends on it
-  // BGP UPDATE: the message is dropped.
+  // BGP UPDATE: the message is dropped, unless noted.
   kBgpHeader,     // marker, length or type of the BGP message
   kNotUpdate,     // BGP message that is no UPDATE inside Route Monitoring
   kUpdateLength,  // withdrawn or attribute length overruns the message
   kWithdrawnNlri,
   kNlri,
-  kMpReach,
-  kMpUnreach,
+  kMpReach,        // the attribute's routes are left out; other routes of the message are used
+  kMpUnreach,      // likewise
   kDuplicateMp,    // MP_REACH or MP_UNREACH twice (RFC 7606 3.g)
   kAmplification,  // its rows would be out of all proportion to its bytes
   // Attributes: the message counts as a withdrawal of its prefixes (RFC 7606 "treat-as-withdraw").

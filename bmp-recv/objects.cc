@@ -6,6 +6,7 @@
 
 #include "bmp-recv/extra_attributes.h"
 #include "bmp-recv/ls_text.h"
+#include "bmp-recv/route_marks.h"
 
 namespace bmpha::recv {
 namespace {
@@ -133,11 +134,21 @@ std::vector<Name> ls_names(std::span<const Name> head, LsType type, std::span<co
   return names;
 }
 
+// What may stand behind the columns of any route.
+std::span<const Name> route_optional() {
+  static const std::vector<Name> kNames = [] {
+    std::vector<Name> names(extra_column_names().begin(), extra_column_names().end());
+    names.insert(names.end(), route_mark_columns().begin(), route_mark_columns().end());
+    return names;
+  }();
+  return kNames;
+}
+
 ObjectInfo route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
-  return {name, RecordKind::kRoutes, topic, columns, {}, layout, false};
+  return {name, RecordKind::kRoutes, topic, columns, route_optional(), layout, false};
 }
 ObjectInfo ls_route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
-  return {name, RecordKind::kRoutes, topic, columns, {}, layout, true};
+  return {name, RecordKind::kRoutes, topic, columns, route_optional(), layout, true};
 }
 ObjectInfo other(Name name, RecordKind kind, TopicSelector topic, std::span<const Name> columns) {
   return {name, kind, topic, columns, {}, {}, false};
@@ -170,6 +181,7 @@ Table make_table() {
   at(Object::kLsSrv6Sid) = route("ls_srv6_sid", kOther, kSidNames, kLsSrv6SidLayout);
   at(Object::kLsSrPolicy) = route("ls_sr_policy", kOther, kPolicyNames, kOwnLayout);
   at(Object::kBaseAttribute) = other("base_attribute", RecordKind::kAttributes, kBaseAttribute, kBaseAttributeColumns);
+  at(Object::kBaseAttribute).optional = extra_column_names();
   at(Object::kCollector) = other("collector", RecordKind::kCollector, kCollector, kCollectorColumns);
   at(Object::kRouter) = other("router", RecordKind::kRouter, kRouter, kRouterColumns);
   at(Object::kPeer) = other("peer", RecordKind::kPeer, kPeer, kPeerColumns);

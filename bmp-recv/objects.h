@@ -59,8 +59,9 @@ struct ObjectInfo {
   RecordKind kind{};
   TopicSelector topic{};
   std::span<const std::string_view> columns;  // in snake_case
-  // Columns that stand behind those in rows that have something to say in them: all or none. Of routes and
-  // base_attribute: extra_attribute_columns().
+  // Columns that stand behind those in rows that have something to say in them. Of base_attribute:
+  // extra_attribute_columns(), all or none; of routes, these and route_mark_columns() behind them, none, the first ones
+  // or all; of peer, one.
   std::span<const std::string_view> optional;
   // Of routes only. An object without a layout has no rows yet.
   std::span<const RowPart> layout;

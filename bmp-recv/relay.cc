@@ -9,23 +9,12 @@
 #include <cstring>
 #include <memory>
 
+#include "common/value_checks.h"
+
 namespace bmpha::recv {
 namespace {
 
 constexpr Millis kCloseWait{5000};
-
-bool split_host_port(const std::string& text, std::string& host, std::string& port) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0) return false;
-  host = text.substr(0, colon);
-  port = text.substr(colon + 1);
-  if (host.front() == '[' && host.back() == ']')
-    host = host.substr(1, host.size() - 2);
-  else if (host.find(':') != std::string::npos)
-    return false;
-  return !host.empty() && !port.empty() && port.size() <= 5 &&
-         port.find_first_not_of("0123456789") == std::string::npos && std::stoul(port) <= 65535;
-}
 
 struct FreeAddresses {
   void operator()(addrinfo* a) const { freeaddrinfo(a); }
@@ -33,19 +22,14 @@ struct FreeAddresses {
 
 }  // namespace
 
-std::string check_host_port(const std::string& text) {
-  std::string host, port;
-  return split_host_port(text, host, port) ? std::string() : "expected HOST:PORT such as 192.0.2.1:1790 or [::1]:1790";
-}
-
 Result<Relay> Relay::connect(const std::string& host_port) {
   using R = Result<Relay>;
-  std::string host, port;
-  if (!split_host_port(host_port, host, port)) return R::failure("expected HOST:PORT, not " + host_port);
+  const std::optional<HostPort> to = split_host_port(host_port);
+  if (!to) return R::failure("expected HOST:PORT, not " + host_port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (const int e = getaddrinfo(host.c_str(), port.c_str(), &hints, &found); e != 0)
+  if (const int e = getaddrinfo(to->host.c_str(), std::to_string(to->port).c_str(), &hints, &found); e != 0)
     return R::failure(fmt::format("cannot connect to {}: {}", host_port, gai_strerror(e)));
   const std::unique_ptr<addrinfo, FreeAddresses> addresses(found);
   std::string why = "no address";

@@ -11,9 +11,6 @@
 
 namespace bmpha::recv {
 
-// "HOST:PORT", IPv6 in brackets; for Options.
-std::string check_host_port(const std::string& text);
-
 class Relay {
  public:
   // Connects to a name or an address. An error says what was tried.

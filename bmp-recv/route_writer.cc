@@ -24,6 +24,8 @@ std::size_t row_bound(const Update& u) {
          a.ext_communities.size() * 6 + a.large_communities.size() * 3 + a.cluster_list.size() * 4 + a.extra.bytes();
 }
 
+std::size_t mark_bytes(const RouteWriter::Context& c) { return c.marks == nullptr ? 0 : RouteMarks::kMaxBytes; }
+
 std::string_view flag(bool v) { return v ? "1" : "0"; }
 
 }  // namespace
@@ -118,7 +120,14 @@ void RouteWriter::prepare_before(const Context& c, std::string_view attributes_h
   t.append('\t');
 }
 
-void RouteWriter::prepare_after(const Context& c) {
+// The columns of other attributes: empty ones where marks follow and there are none.
+void RouteWriter::append_extra(TextBuffer& out, const RouteMarks* marks) const {
+  out.append(s_.extra.view());
+  if (marks == nullptr || s_.extra.size() != 0) return;
+  for (std::size_t n = 0; n < kExtraColumns; ++n) out.append('\t');
+}
+
+void RouteWriter::prepare_after(const Context& c, const RouteMarks* marks) {
   TextBuffer& t = s_.after;
   t.clear();
   t.append("\t\t");  // no labels
@@ -127,8 +136,8 @@ void RouteWriter::prepare_after(const Context& c) {
   t.append(flag(c.header.is_adj_in()));
   t.append('\t');
   t.append(s_.large.view());
-  t.append(s_.extra.view());
-  t.append('\n');
+  append_extra(t, marks);
+  if (marks == nullptr) t.append('\n');
 }
 
 void RouteWriter::write_attribute_row(const Hash128& hash, const Context& c, RouteRows& out) {
@@ -157,10 +166,11 @@ void RouteWriter::write_attribute_row(const Hash128& hash, const Context& c, Rou
   ++rows.count;
 }
 
-void RouteWriter::write_rows(const char* action, const Prefix* begin, const Prefix* end, const Context& c,
-                             RouteRows& out) {
+void RouteWriter::write_rows(const char* action, const Prefix* begin, const Prefix* end, const RouteMarks* marks,
+                             const Context& c, RouteRows& out) {
   const std::string_view before = s_.before.view(), between = s_.between.view(), after = s_.after.view();
-  const std::size_t need = before.size() + between.size() + after.size() + kRowOwn;
+  const std::size_t need =
+      before.size() + between.size() + after.size() + kRowOwn + (marks == nullptr ? 0 : RouteMarks::kMaxBytes);
   const View view = view_of(c.header);
   std::uint64_t& seq = route_seq[static_cast<std::size_t>(Object::kUnicastPrefix)];
   Rows* rows = &out.routes(Object::kUnicastPrefix);
@@ -182,6 +192,10 @@ void RouteWriter::write_rows(const char* action, const Prefix* begin, const Pref
     p = put_number(p, prefix->path_id);
     p = put_text(p, after);
     rows->text.commit(p);
+    if (marks != nullptr) {
+      marks->append_columns(rows->text, c.marks_placed ? static_cast<std::size_t>(prefix - begin) + 1 : 0);
+      rows->text.append('\n');
+    }
     ++rows->count;
   }
 }
@@ -191,7 +205,7 @@ void RouteWriter::write_withdrawn(const Update& update, const Context& c, RouteR
   s_.large.clear();
   s_.extra.clear();
   prepare_before(c, {});
-  prepare_after(c);
+  prepare_after(c, nullptr);
   const Prefix* at = update.withdrawn.data();
   const Prefix* const end = at + update.withdrawn.size();
   while (at != end) {  // runs of one address family
@@ -200,7 +214,7 @@ void RouteWriter::write_withdrawn(const Update& update, const Context& c, RouteR
     s_.between.clear();
     s_.between.append(at->v6 ? "\t0" : "\t1");
     s_.between.append("\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t");  // columns 14 to 27 are empty
-    write_rows("del\t", at, run, c, out);
+    write_rows("del\t", at, run, nullptr, c, out);
     at = run;
   }
 }
@@ -256,13 +270,13 @@ void RouteWriter::write_announced(const Update& update, std::size_t begin, std::
   char hash_text[kHexText];
   put_hash(hash_text, hash);
   prepare_before(c, {hash_text, kHexText});
-  prepare_after(c);
+  prepare_after(c, c.marks);
   const Prefix* list = update.announced.data();
   s_.between.clear();
   s_.between.append(list[begin].v6 ? "\t0\t" : "\t1\t");
   s_.between.append(s_.attributes.view());
   s_.between.append('\t');
-  write_rows("add\t", list + begin, list + end, c, out);
+  write_rows("add\t", list + begin, list + end, c.marks, c, out);
 }
 
 // What the rows really come to, a little rounded up.
@@ -272,7 +286,7 @@ std::size_t RouteWriter::measure(const Update& update, const Context& c) {
   const auto announced = [&](std::size_t rows, const Address& next_hop) {
     if (rows == 0) return;
     print_attributes(update, next_hop);
-    sum += rows * (s_.attributes.size() + s_.large.size() + s_.extra.size());
+    sum += rows * (s_.attributes.size() + s_.large.size() + s_.extra.size() + mark_bytes(c));
   };
   announced(update.classic_count, update.attributes.next_hop);
   announced(update.announced.size() - update.classic_count, update.mp_next_hop);
@@ -281,7 +295,8 @@ std::size_t RouteWriter::measure(const Update& update, const Context& c) {
 
 bool RouteWriter::write_unicast(const Update& update, const Context& c, RouteRows& out) {
   const std::size_t rows = update.announced.size() + update.withdrawn.size();
-  if (rows != 0 && row_bound(update) > kMaxUpdateText / rows && measure(update, c) > kMaxUpdateText) return false;
+  if (rows != 0 && row_bound(update) + mark_bytes(c) > kMaxUpdateText / rows && measure(update, c) > kMaxUpdateText)
+    return false;
   write_withdrawn(update, c, out);
   write_announced(update, 0, update.classic_count, update.attributes.next_hop, c, out);
   write_announced(update, update.classic_count, update.announced.size(), update.mp_next_hop, c, out);
@@ -377,7 +392,10 @@ void RouteWriter::print_row(const FamilyCodec& codec, std::size_t n, const NlriC
       print_part(part, codec, n, nlri, c);
     }
   }
-  t.append(s_.extra.view());
+  const RouteMarks* marks = nlri.withdrawn ? nullptr : c.marks;
+  append_extra(t, marks);
+  // Routes that were skipped are numbered, too.
+  if (marks != nullptr) marks->append_columns(t, c.marks_placed && codec.skipped() == 0 ? n + 1 : 0);
   t.append('\n');
   if (openbmp_hashes_) put_openbmp_hash(object, c);
 }
@@ -402,7 +420,7 @@ RouteWriter::Written RouteWriter::write_family(const Update& update, const Famil
     print_attributes(update, routes.next_hop);
     print_ls_attributes(update, routes.next_hop);
     const std::size_t each = kRowFixed + s_.attributes.size() + s_.large.size() + s_.extra.size() +
-                             s_.ls_attributes.size() + codec->repeated_bytes();
+                             s_.ls_attributes.size() + codec->repeated_bytes() + mark_bytes(c);
     if (each > kMaxUpdateText / done.routes) return {.proportionate = false};
     put_hash(hash_text, write_shared(update, routes.next_hop, c, out));
     hash = {hash_text, kHexText};

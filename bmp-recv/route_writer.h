@@ -11,6 +11,7 @@
 #include "bmp-recv/identity.h"
 #include "bmp-recv/objects.h"
 #include "bmp-recv/record_builder.h"
+#include "bmp-recv/route_marks.h"
 #include "bmp-recv/row_writer.h"
 
 namespace bmpha::recv {
@@ -40,7 +41,7 @@ struct RouteScratch {
   TextBuffer ls_attributes;  // RowPart::kLsAttributes
   TextBuffer before;         // columns 4 to 10
   TextBuffer between;        // columns 13 to 27, with the separators around them
-  TextBuffer after;          // columns 29 to 32 and the row's end
+  TextBuffer after;          // columns 29 to 32, those of other attributes, and the row's end unless marks follow
   TextBuffer row;            // one row of another family
   TimestampText timestamp;
   std::vector<std::uint8_t> hash;
@@ -68,6 +69,8 @@ class RouteWriter {
     std::string_view peer_columns;    // "<peer hash>\t<peer ip>\t<peer asn>"
     std::string_view router_columns;  // "<router hash>\t<router ip>"
     Stamp stamp;
+    const RouteMarks* marks = nullptr;  // of announced routes; null: none
+    bool marks_placed = false;          // else only those of the whole message count
   };
   // Of the routes of families other than unicast.
   struct Written {
@@ -101,8 +104,10 @@ class RouteWriter {
   void print_attributes(const Update& update, const Address& next_hop);
   void write_attribute_row(const Hash128& hash, const Context& context, RouteRows& out);
   void prepare_before(const Context& context, std::string_view attributes_hash);
-  void prepare_after(const Context& context);
-  void write_rows(const char* action, const Prefix* begin, const Prefix* end, const Context& context, RouteRows& out);
+  void prepare_after(const Context& context, const RouteMarks* marks);
+  void append_extra(TextBuffer& out, const RouteMarks* marks) const;
+  void write_rows(const char* action, const Prefix* begin, const Prefix* end, const RouteMarks* marks,
+                  const Context& context, RouteRows& out);
   void print_ls_attributes(const Update& update, const Address& next_hop);
   void print_empty_attributes();
   Hash128 write_shared(const Update& update, const Address& next_hop, const Context& context, RouteRows& out);

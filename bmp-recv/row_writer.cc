@@ -76,20 +76,24 @@ void begin_peer(Row& r, const PeerRow& row) {
   r.plain(row.router.ip).stamp(row.stamp).number(row.header.asn).plain(peer_ip_text(row.header));
   append_rd(r.open(), row.header.distinguisher);
 }
-// Columns 26 to 31.
-void end_peer(Row& r, const PeerHeader& h, std::string_view table_name) {
+// Columns 26 to 31, and the 32nd where there is something to say in it.
+void end_peer(Row& r, const PeerHeader& h, const PeerInfo& info) {
   r.flag(h.type == static_cast<std::uint8_t>(PeerType::kRdInstance)).flag(h.is_pre_policy()).flag(h.prints_v4());
-  r.flag(h.is_loc_rib()).flag(h.is_loc_rib_filtered()).cleaned(table_name, kTextLimit);
+  r.flag(h.is_loc_rib()).flag(h.is_loc_rib_filtered()).cleaned(info.table_name, kTextLimit);
+  if (!info.admin_label.empty()) r.cleaned(info.admin_label, kTextLimit);
 }
 
 void append_down_text(TextBuffer& out, const PeerDown& down) {
+  const std::size_t before = out.size();
   if (down.is(DownReason::kLocalNotification) || down.is(DownReason::kRemoteNotification)) {
     append_notification(out, down.error_code, down.error_subcode, down.error_data);
   } else if (down.is(DownReason::kLocalEvent)) {
     out.append("local system closed, FSM event ");
     out.number(down.fsm_event);
   }
-  if (!down.info.empty()) append_clean(out, down.info, 128);
+  if (down.info.empty()) return;
+  if (out.size() != before) out.append("; ");
+  append_clean(out, down.info, 128);
 }
 
 // Columns 2 to 8 of both objects of statistics.
@@ -136,16 +140,22 @@ void append_peer_up(Rows& rows, const PeerRow& row, const PeerUp& up, const Open
     r.empty(1);
   }
   r.cleaned(up.info, kTextLimit);
-  if (sent != nullptr) append_capabilities(r.open(), *sent, kLongLimit);
-  if (received != nullptr) append_capabilities(r.open(), *received, kLongLimit);
-  if (sent != nullptr && received != nullptr) {
-    r.number(received->hold_time).number(sent->hold_time);
-  } else {
-    r.empty((sent == nullptr ? 1U : 0U) + (received == nullptr ? 1U : 0U) + 2);
+  for (const Open* open : {sent, received}) {
+    if (open != nullptr) {
+      append_capabilities(r.open(), *open, kLongLimit);
+    } else {
+      r.empty(1);
+    }
+  }
+  for (const Open* open : {received, sent}) {
+    if (open != nullptr) {
+      r.number(open->hold_time);
+    } else {
+      r.empty(1);
+    }
   }
   r.empty(4);
-  end_peer(r, row.header, up.table_name);
-  if (!up.admin_label.empty()) r.cleaned(up.admin_label, kTextLimit);
+  end_peer(r, row.header, up);
 }
 
 void append_peer_down(Rows& rows, const PeerRow& row, const PeerDown& down) {
@@ -153,7 +163,7 @@ void append_peer_down(Rows& rows, const PeerRow& row, const PeerDown& down) {
   begin_peer(r, row);
   r.empty(10).number(down.reason).number(down.error_code).number(down.error_subcode);
   append_down_text(r.open(), down);
-  end_peer(r, row.header, down.table_name);
+  end_peer(r, row.header, down);
 }
 
 void append_stat(Rows& rows, const PeerRow& row, const Statistics& statistics) {

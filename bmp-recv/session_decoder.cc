@@ -296,7 +296,7 @@ void SessionDecoder::on_peer_message(BmpType type, std::uint8_t version, ByteRea
     case BmpType::kPeerDown:
       return on_peer_down(h, *peer, body);
     default:
-      return on_statistics(h, *peer, body);
+      return on_statistics(h, *peer, version, body);
   }
 }
 
@@ -316,8 +316,9 @@ void SessionDecoder::on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body
   Open& received = shared_.received;
   sent = {};
   received = {};
-  const bool opens_read =
-      !up.sent_open.empty() && parse_open(up.sent_open, sent) && parse_open(up.received_open, received);
+  const bool sent_read = !up.sent_open.empty() && parse_open(up.sent_open, sent);
+  const bool received_read = !up.received_open.empty() && parse_open(up.received_open, received);
+  const bool opens_read = sent_read && received_read;
   if (!opens_read && fault != Fault::kPeerUpOpen) count_fault(Fault::kPeerUpOpen);
   flush(peer);
   // Some routers announce one BGP session once per RIB view: the same OPENs, other flags, no Peer Down between. Only
@@ -329,8 +330,8 @@ void SessionDecoder::on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body
   peer.context = opens_read ? negotiate(sent, received) : PeerContext{};
   set_up(peer, PeerState::kUp);
   shared_.rows.clear();
-  append_peer_up(shared_.rows, peer_row(h, peer, peer_seq_), up, opens_read ? &sent : nullptr,
-                 opens_read ? &received : nullptr);
+  append_peer_up(shared_.rows, peer_row(h, peer, peer_seq_), up, sent_read ? &sent : nullptr,
+                 received_read ? &received : nullptr);
   emit_row(RecordKind::kPeer, TopicSelector::kPeer, "peer", peer.hash, !other_view);
   const std::vector<Family> families = std::move(peer.context.families);  // there may be thousands: not kept
   if (!other_view) dump_.on_peer_open(peer.hash, families, builder_.times().read);
@@ -343,17 +344,19 @@ void SessionDecoder::on_peer_down(const PeerHeader& h, Peer& peer, ByteReader bo
   if (fault == Fault::kPeerDown) return;
   shared_.counters.unknown_tlvs += down.unknown;
   flush(peer);
-  set_up(peer, PeerState::kDown);
-  peer.context = {};
+  set_up(peer, PeerState::kDown);  // its context stays: what was on its way is encoded as before
   dump_.on_peer_gone(peer.hash);
   shared_.rows.clear();
   append_peer_down(shared_.rows, peer_row(h, peer, peer_seq_), down);
   emit_row(RecordKind::kPeer, TopicSelector::kPeer, "peer", peer.hash, false);
 }
 
-void SessionDecoder::on_statistics(const PeerHeader& h, Peer& peer, ByteReader body) {
+void SessionDecoder::on_statistics(const PeerHeader& h, Peer& peer, std::uint8_t version, ByteReader body) {
   Statistics& statistics = shared_.statistics;
-  if (const Fault f = parse_statistics(body, statistics); f != Fault::kNone) return count_fault(f);
+  const Fault fault =
+      version == kBmpVersionTlv ? parse_statistics_tlvs(body, statistics) : parse_statistics(body, statistics);
+  if (fault != Fault::kNone) return count_fault(fault);
+  shared_.counters.unknown_tlvs += statistics.unknown;
   Rows& rows = shared_.rows;
   rows.clear();
   append_stat(rows, peer_row(h, peer, stat_seq_), statistics);
@@ -374,7 +377,8 @@ void SessionDecoder::on_statistics(const PeerHeader& h, Peer& peer, ByteReader b
 
 // The families with path identifiers, in the direction that this message is of.
 const FamilySet& SessionDecoder::path_ids(const PeerHeader& h, const PeerContext& p) {
-  return h.is_adj_in() || h.is_loc_rib() ? p.ids_in : p.ids_out;
+  if (h.is_loc_rib()) return p.ids_named;
+  return h.is_adj_in() ? p.ids_in : p.ids_out;
 }
 
 UpdateContext SessionDecoder::update_context(const PeerHeader& h, const Peer& peer) const {
@@ -385,6 +389,7 @@ UpdateContext SessionDecoder::update_context(const PeerHeader& h, const Peer& pe
   if (h.is_loc_rib()) c.expect_as4 = p.as4;  // the flag does not exist there
   if (tlvs_ != nullptr && tlvs_->as4) c.expect_as4 = true;
   c.large_ids = peer.large_ids;
+  c.external = p.known && p.external;
   if (p.known) {
     const FamilySet& ids = path_ids(h, p);
     c.ids_v4 = yes_or_no(ids.contains(kIpv4Unicast));
@@ -427,6 +432,8 @@ void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
     ++counters.treated_as_withdraw;
   }
   for (std::size_t n = 0; n < u.faults.discarded_count; ++n) count_fault(u.faults.discarded[n]);
+  for (const Fault f : {u.reach_fault, u.unreach_fault})
+    if (f != Fault::kNone) count_fault(f);
   if ((u.attributes.present & ~decoded_attributes()).any())
     for (const RawAttribute& a : u.attributes.all)
       if (const auto type = static_cast<std::uint8_t>(a.type); !decoded_attributes()[type])
@@ -444,13 +451,22 @@ void SessionDecoder::on_route_monitoring(const PeerHeader& h, Peer& peer, ByteRe
 }
 
 void SessionDecoder::on_monitoring_tlvs(const PeerHeader& h, Peer& peer, ByteReader body) {
-  MonitoringTlvs tlvs;
+  MonitoringTlvs& tlvs = shared_.monitoring;
   if (const Fault f = parse_monitoring_tlvs(body, tlvs); f != Fault::kNone) return count_fault(f);
   shared_.counters.unknown_tlvs += tlvs.unknown;
-  shared_.counters.path_marks += tlvs.path_marks;
+  shared_.counters.path_marks += tlvs.marks.statuses();
   tlvs_ = &tlvs;
   take_update(h, peer, tlvs.update);
   tlvs_ = nullptr;
+}
+
+// Routes are numbered as they stand in the message; in which order, where they stand in several places of it, nobody
+// has said.
+bool SessionDecoder::are_marks_placed() const {
+  const Update& u = shared_.update;
+  const int places =
+      (u.classic_count != 0 ? 1 : 0) + (u.announced.size() > u.classic_count ? 1 : 0) + (u.reach.has_value() ? 1 : 0);
+  return places <= 1;
 }
 
 void SessionDecoder::take_update(const PeerHeader& h, Peer& peer, Bytes message) {
@@ -477,6 +493,10 @@ void SessionDecoder::write_routes(const PeerHeader& h, Peer& peer) {
   Update& u = shared_.update;
   Counters& counters = shared_.counters;
   const bool withdrawn = u.faults.withdraw != Fault::kNone;
+  if (tlvs_ != nullptr) {
+    marks_placed_ = are_marks_placed();
+    if (!marks_placed_ && tlvs_->marks.is_indexed()) ++counters.path_marks_unplaced;
+  }
   if (u.unreach.has_value()) write_family(h, peer, *u.unreach, true, Fault::kMpUnreach);
   if (peer.state == PeerState::kDown && !u.announced.empty()) {
     counters.after_peer_down += u.announced.size();
@@ -493,7 +513,14 @@ void SessionDecoder::write_routes(const PeerHeader& h, Peer& peer) {
 }
 
 RouteWriter::Context SessionDecoder::write_context(const PeerHeader& h, const Peer& peer) const {
-  return {h, peer.hash, peer.columns, router_columns_, stamp_of(h, builder_.times().wall_us)};
+  const bool marked = tlvs_ != nullptr && tlvs_->marks.any();
+  return {h,
+          peer.hash,
+          peer.columns,
+          router_columns_,
+          stamp_of(h, builder_.times().wall_us),
+          marked ? &tlvs_->marks : nullptr,
+          marks_placed_};
 }
 
 // Routes of a family other than unicast. What cannot be read costs that family's part of the message (RFC 7606 2,
@@ -517,6 +544,8 @@ void SessionDecoder::write_family(const PeerHeader& h, Peer& peer, const FamilyR
   if (!done.proportionate) return count_fault(Fault::kAmplification);
   if (done.other_path_ids) ++counters.path_id_fallbacks;
   counters.unknown_routes += done.skipped;
+  if (done.skipped != 0 && !withdrawn && tlvs_ != nullptr && marks_placed_ && tlvs_->marks.is_indexed())
+    ++counters.path_marks_unplaced;
   (withdrawn ? counters.prefixes_withdrawn : counters.prefixes_announced) += done.routes;
 }
 

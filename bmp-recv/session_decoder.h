@@ -30,6 +30,7 @@ struct DecoderShared {
   Update update;
   Open sent, received;
   Statistics statistics;
+  MonitoringTlvs monitoring;
   Rows rows;  // for records of one row
   Counters counters;
 };
@@ -110,7 +111,7 @@ class SessionDecoder {
   void on_peer_message(BmpType type, std::uint8_t version, ByteReader body);
   void on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body);
   void on_peer_down(const PeerHeader& h, Peer& peer, ByteReader body);
-  void on_statistics(const PeerHeader& h, Peer& peer, ByteReader body);
+  void on_statistics(const PeerHeader& h, Peer& peer, std::uint8_t version, ByteReader body);
   void on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body);
   void on_monitoring_tlvs(const PeerHeader& h, Peer& peer, ByteReader body);
   void take_update(const PeerHeader& h, Peer& peer, Bytes message);
@@ -118,6 +119,7 @@ class SessionDecoder {
   void write_family(const PeerHeader& h, Peer& peer, const FamilyRoutes& routes, bool withdrawn, Fault unreadable);
   void write_end_of_rib(const PeerHeader& h, Peer& peer);
   void note_update(const PeerHeader& h, Peer& peer);
+  bool are_marks_placed() const;
   void open_first(const PeerHeader& h, Peer& peer);
   static const FamilySet& path_ids(const PeerHeader& h, const PeerContext& context);
   UpdateContext update_context(const PeerHeader& h, const Peer& peer) const;
@@ -160,6 +162,7 @@ class SessionDecoder {
   bool terminated_ = false;
   std::string termination_;
   const MonitoringTlvs* tlvs_ = nullptr;  // of the message at hand; null in version 3
+  bool marks_placed_ = false;             // tlvs_->marks are of routes that can be told
 };
 
 }  // namespace bmpha::recv

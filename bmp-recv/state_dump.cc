@@ -45,6 +45,7 @@ Json counters_json(const Counters& c) {
           {"mirrored_errored", c.mirrored_errored},
           {"mirrored_lost", c.mirrored_lost},
           {"path_marks", c.path_marks},
+          {"path_marks_unplaced", c.path_marks_unplaced},
           {"raw_messages", c.raw_messages},
           {"raw_bytes", c.raw_bytes},
           {"records", c.records},

@@ -14,6 +14,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "common/value_checks.h"
+
 namespace bmpha::recv {
 namespace {
 
@@ -115,13 +117,12 @@ bool parse_listen_address(const std::string& text, ListenAddress& out) {
     if (!rest.starts_with(kTag) || rest.size() == kTag.size()) return false;
     a.tag = rest.substr(kTag.size());
   }
-  const std::size_t colon = a.text.rfind(':');
-  if (colon == std::string::npos || !parse_decimal(std::string_view(a.text).substr(colon + 1), a.port)) return false;
-  a.host = a.text.substr(0, colon);
-  const bool bracketed = a.host.size() > 2 && a.host.front() == '[' && a.host.back() == ']';
-  if (bracketed) a.host = a.host.substr(1, a.host.size() - 2);
+  const std::optional<HostPort> parts = split_host_port(a.text);
+  if (!parts) return false;
+  a.host = parts->host;
+  a.port = parts->port;
   IpAddress ip{};
-  if (!parse_ip(a.host, ip, a.v6) || a.v6 != bracketed) return false;
+  if (!parse_ip(a.host, ip, a.v6) || a.v6 != parts->is_bracketed) return false;
   out = std::move(a);
   return true;
 }

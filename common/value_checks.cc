@@ -17,17 +17,10 @@ bool consists_of(std::string_view text, std::string_view signs) {
 
 // HOST:PORT, with `signs` besides letters and digits in the name; IPv6 in brackets.
 bool is_host_port(std::string_view text, std::string_view signs) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return false;
-  const std::string_view digits = text.substr(colon + 1);
-  unsigned port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error != std::errc() || end != digits.data() + digits.size() || port < 1 || port > 65535) return false;
-  std::string_view host = text.substr(0, colon);
-  if (!host.starts_with('[')) return consists_of(host, signs);
-  if (!host.ends_with(']')) return false;
-  host = host.substr(1, host.size() - 2);
-  return host.find(':') != std::string_view::npos && consists_of(host, ":.%");
+  const std::optional<HostPort> parts = split_host_port(text);
+  if (!parts) return false;
+  if (!parts->is_bracketed) return consists_of(parts->host, signs);
+  return parts->host.find(':') != std::string::npos && consists_of(parts->host, ":.%");
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -37,6 +30,25 @@ std::string_view trimmed(std::string_view text) {
 }
 
 }  // namespace
+
+std::optional<HostPort> split_host_port(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  const std::string_view digits = text.substr(colon + 1);
+  HostPort out;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
+  if (error != std::errc() || end != digits.data() + digits.size() || out.port == 0) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  out.is_bracketed = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
+  if (out.is_bracketed) host = host.substr(1, host.size() - 2);
+  if (host.empty() || (!out.is_bracketed && host.find_first_of(":[]") != std::string_view::npos)) return std::nullopt;
+  out.host = host;
+  return out;
+}
+
+std::string check_host_port(const std::string& text) {
+  return is_host_port(text, "-._") ? std::string() : "expected HOST:PORT such as 192.0.2.1:1790 or [::1]:1790";
+}
 
 std::string check_endpoint(const std::string& text) {
   constexpr std::string_view kIpc = "ipc://", kTcp = "tcp://";

@@ -1,6 +1,5 @@
 #include "bmp-recv/tap/config.h"
 
-#include "bmp-recv/relay.h"
 #include "common/value_checks.h"
 
 namespace bmpha::recv {

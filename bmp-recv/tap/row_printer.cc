@@ -182,9 +182,7 @@ const RowPrinter::Plan& RowPrinter::plan_of(std::string_view object) {
   p.object = object;
   if (const ObjectInfo* info = find_object(object)) {
     for (const std::string_view name : info->columns) p.columns.push_back(column_of(name));
-    const bool has_attributes = info->kind == RecordKind::kRoutes || info->kind == RecordKind::kAttributes;
-    for (const std::string_view name : has_attributes ? extra_attribute_columns() : info->optional)
-      p.columns.push_back(column_of(name));
+    for (const std::string_view name : info->optional) p.columns.push_back(column_of(name));
   }
   const auto place = [&](std::string_view name) {
     const auto found =

@@ -18,10 +18,10 @@ struct Parsed {
   PathAttributes attributes;
   AttributeFaults faults;
 };
-Parsed parse(const std::string& field, bool as4 = true) {
+Parsed parse(const std::string& field, bool as4 = true, bool external = false) {
   Parsed p;
   p.bytes = field;
-  parse_attributes(as_bytes(p.bytes), as4, p.attributes, p.faults);
+  parse_attributes(as_bytes(p.bytes), as4, p.attributes, p.faults, external);
   return p;
 }
 std::string path_text(const AsPath& path) {
@@ -121,6 +121,81 @@ TEST_CASE("a malformed attribute has the effect that RFC 7606 gives it") {
       CHECK_FALSE(p.attributes.has(static_cast<AttributeType>(c.type)));
     }
   }
+}
+
+TEST_CASE("what RFC 7606 7 says of each attribute, of internal and of external peers") {
+  // Section, type, value, and what becomes of the message from an internal and from an external peer.
+  enum Effect { kUsed, kDiscarded, kWithdrawn };
+  const struct {
+    const char* section;
+    unsigned type;
+    const char* value;
+    Effect internal, external;
+  } cases[] = {
+      {"7.1", 1, "01", kUsed, kUsed},
+      {"7.1: length", 1, "0000", kWithdrawn, kWithdrawn},
+      {"7.1: no length", 1, "", kWithdrawn, kWithdrawn},
+      {"7.1: undefined value", 1, "03", kWithdrawn, kWithdrawn},
+      {"7.2", 2, "0201 0000fde9", kUsed, kUsed},
+      {"7.2: of no segment, as an internal peer sends it", 2, "", kUsed, kUsed},
+      {"7.2: unrecognized segment type", 2, "0001 0000fde9", kWithdrawn, kWithdrawn},
+      {"7.2: segment overrun", 2, "0202 0000fde9", kWithdrawn, kWithdrawn},
+      {"7.2: segment underrun", 2, "0201 0000fde9 02", kWithdrawn, kWithdrawn},
+      {"7.2: segment of no AS", 2, "0200", kWithdrawn, kWithdrawn},
+      {"7.3", 3, "c0000201", kUsed, kUsed},
+      {"7.3: short", 3, "c00002", kWithdrawn, kWithdrawn},
+      {"7.3: long", 3, "c000020100", kWithdrawn, kWithdrawn},
+      {"7.3: no length", 3, "", kWithdrawn, kWithdrawn},
+      {"7.4", 4, "00000001", kUsed, kUsed},
+      {"7.4: short", 4, "000001", kWithdrawn, kWithdrawn},
+      {"7.4: no length", 4, "", kWithdrawn, kWithdrawn},
+      {"7.5", 5, "00000064", kUsed, kUsed},
+      {"7.5: short", 5, "000064", kWithdrawn, kDiscarded},
+      {"7.5: no length", 5, "", kWithdrawn, kDiscarded},
+      {"7.6", 6, "", kUsed, kUsed},
+      {"7.6: length", 6, "01", kDiscarded, kDiscarded},
+      {"7.7", 7, "0000fde9 c0000201", kUsed, kUsed},
+      {"7.7: of a 2-byte speaker", 7, "fde9 c0000201", kUsed, kUsed},
+      {"7.7: between the two", 7, "00fde9 c0000201", kDiscarded, kDiscarded},
+      {"7.7: no length", 7, "", kDiscarded, kDiscarded},
+      {"7.8", 8, "fde90001 fde90002", kUsed, kUsed},
+      {"7.8: no multiple of 4", 8, "fde90001 fd", kWithdrawn, kWithdrawn},
+      {"7.8: no length", 8, "", kWithdrawn, kWithdrawn},
+      {"7.9", 9, "c0000201", kUsed, kUsed},
+      {"7.9: long", 9, "c000020100", kWithdrawn, kDiscarded},
+      {"7.9: no length", 9, "", kWithdrawn, kDiscarded},
+      {"7.10", 10, "c0000201 c0000202", kUsed, kUsed},
+      {"7.10: no multiple of 4", 10, "c0000201 c0", kWithdrawn, kDiscarded},
+      {"7.10: no length", 10, "", kWithdrawn, kDiscarded},
+      {"7.13: traffic engineering is kept as it came", 24, "00", kUsed, kUsed},
+      {"7.14", 16, "0002fde900000001", kUsed, kUsed},
+      {"7.14: no multiple of 8", 16, "0002fde9000000", kWithdrawn, kWithdrawn},
+      {"7.14: no length", 16, "", kWithdrawn, kWithdrawn},
+      {"7.15: no multiple of 20", 25, "0002 20010db8000000000000000000000001 00", kWithdrawn, kWithdrawn},
+      {"7.15: no length", 25, "", kWithdrawn, kWithdrawn},
+      {"7.16: attribute set", 128, "0000fde9 400101", kWithdrawn, kWithdrawn},
+      {"7.16: no origin AS", 128, "0000fd", kWithdrawn, kWithdrawn},
+      {"RFC 8092 5: large communities", 32, "00000001", kWithdrawn, kWithdrawn},
+      {"RFC 8092 5: no length", 32, "", kWithdrawn, kWithdrawn},
+  };
+  for (const auto& c : cases)
+    for (const bool external : {false, true}) {
+      CAPTURE(c.section);
+      CAPTURE(external);
+      const Parsed p = parse(attribute(c.type, hex(c.value)), true, external);
+      const Effect want = external ? c.external : c.internal;
+      CHECK(p.faults.fatal == Fault::kNone);
+      CHECK((p.faults.withdraw != Fault::kNone) == (want == kWithdrawn));
+      CHECK(p.faults.discarded_count == (want == kDiscarded ? 1 : 0));
+      CHECK(p.attributes.has(static_cast<AttributeType>(c.type)) == (want != kDiscarded));
+    }
+}
+
+TEST_CASE("LOCAL_PREF of an external peer that can be read is kept: the router says it") {
+  const Parsed p = parse(attribute(5, be32(120)) + attribute(9, hex("0a000001")), true, true);
+  CHECK(p.attributes.local_pref == 120);
+  CHECK(p.attributes.has(AttributeType::kOriginatorId));
+  CHECK(p.faults.discarded_count == 0);
 }
 
 TEST_CASE("a field that ends inside an attribute counts as a withdrawal, at every length") {

@@ -161,17 +161,41 @@ TEST_CASE("what cannot be read at all costs the message") {
       {bgp(2, be16(0) + be16(5) + "abcd"), Fault::kUpdateLength},
       {update(hex("21 00"), {}, {}), Fault::kWithdrawnNlri},
       {update({}, plain_attributes(), hex("18 0a")), Fault::kNlri},
-      {update({}, plain_attributes() + mp_reach(2, kV6Hop, hex("81")), {}), Fault::kMpReach},
-      {update({}, plain_attributes() + attribute(14, hex("00 02 01")), {}), Fault::kMpReach},
-      {update({}, plain_attributes() + attribute(14, hex("00 02 01 ff 00")), {}), Fault::kMpReach},
-      {update({}, attribute(15, hex("00 02")), {}), Fault::kMpUnreach},
-      {update({}, mp_unreach(1, hex("18 0a")), {}), Fault::kMpUnreach},
       {update({}, mp_unreach(1, kNet4) + mp_unreach(1, kNet4), {}), Fault::kDuplicateMp},
   };
   for (const auto& c : cases) {
     Update u;
     CHECK(parse(c.message, u) == c.want);
     CHECK(u.faults.fatal == c.want);
+  }
+}
+
+TEST_CASE("MP_REACH and MP_UNREACH that cannot be read cost themselves, not the rest of the message") {
+  const std::string bad_reach[] = {mp_reach(2, kV6Hop, hex("81")), mp_reach(1, kV6Hop, hex("18 0a")),
+                                   mp_reach(2, hex("c0000201"), hex("81")),  // the next hop is wrong as well
+                                   attribute(14, hex("00 02 01")), attribute(14, hex("00 02 01 ff 00"))};
+  for (const std::string& bad : bad_reach) {
+    Update u;
+    CHECK(parse(update(hex("08 0b"), plain_attributes() + bad + mp_unreach(2, kNet6), kNet4), u) == Fault::kNone);
+    CHECK(u.reach_fault == Fault::kMpReach);
+    CHECK(u.unreach_fault == Fault::kNone);
+    CHECK(u.faults.withdraw == Fault::kNone);
+    CHECK(u.announced.size() == 1);
+    CHECK(u.withdrawn.size() == 2);
+    CHECK_FALSE(u.reach.has_value());
+  }
+  const std::string bad_unreach[] = {attribute(15, hex("00 02")), mp_unreach(1, hex("18 0a")),
+                                     mp_unreach(2, hex("81"))};
+  for (const std::string& bad : bad_unreach) {
+    Update u;
+    CHECK(parse(update(hex("08 0b"), plain_attributes() + mp_reach(2, kV6Hop, kNet6) + bad, kNet4), u) == Fault::kNone);
+    CHECK(u.unreach_fault == Fault::kMpUnreach);
+    CHECK(u.reach_fault == Fault::kNone);
+    CHECK(u.announced.size() == 2);
+    CHECK(u.withdrawn.size() == 1);
+    CHECK_FALSE(u.end_of_rib.has_value());
+    CHECK(parse(update({}, plain_attributes(), kNet4), u) == Fault::kNone);
+    CHECK(u.unreach_fault == Fault::kNone);
   }
 }
 

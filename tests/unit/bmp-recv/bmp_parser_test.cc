@@ -196,11 +196,14 @@ TEST_CASE("Route Monitoring of version 4: every revision's code points, known by
   const std::string pdu = update({}, {}, {});
   const std::string ids = hex("45 04 0001 80 03") + hex("41 04 00000000") + hex("08 04 0001 80 02");
   const struct {
-    std::size_t stateless, group, table, message;
-  } revisions[] = {{4, 2, 3, 1}, {1, 2, 3, 4}, {6, 4, 5, 7}};
+    std::size_t stateless, group, table, message, status;
+  } revisions[] = {{4, 2, 3, 1, 5}, {1, 2, 3, 4, 5}, {6, 4, 5, 7, 5}, {3, 1, 2, 4, 99}};
   for (const auto& v : revisions) {
+    CAPTURE(v.message);
+    CAPTURE(v.group);
     const std::string body = indexed(v.stateless, 0, ids) + indexed(v.table, 0, "global") + indexed(v.message, 0, pdu) +
-                             indexed(v.group, 0x8001, be16(1)) + indexed(0x8009, 0, "enterprise") + indexed(99, 0, "");
+                             indexed(v.group, 0x8001, be16(1)) + indexed(0x8009, 0, "enterprise") + indexed(99, 0, "") +
+                             (v.status == 99 ? std::string() : indexed(v.status, 0x8001, be32(2) + be16(3)));
     MonitoringTlvs t;
     CHECK(parse_monitoring_tlvs(reader(body), t) == Fault::kNone);
     CHECK(t.update.size() == pdu.size());
@@ -208,9 +211,14 @@ TEST_CASE("Route Monitoring of version 4: every revision's code points, known by
     CHECK(t.ids.contains({1, 128}));
     CHECK_FALSE(t.ids.contains(kIpv4Unicast));
     CHECK(t.many_labels.contains({1, 128}));
-    CHECK(t.table_name == "global");
-    CHECK(t.groups == 1);
+    CHECK(t.marks.table() == "global");
+    CHECK(t.marks.groups() == 1);
     CHECK(t.unknown == 2);
+    if (v.status != 99) {
+      REQUIRE(t.marks.status_of(1) != nullptr);
+      CHECK((t.marks.status_of(1)->bits == 2 && t.marks.status_of(1)->reason == 3));
+      CHECK(t.marks.status_of(2) == nullptr);
+    }
     const std::size_t with_message = 12 + ids.size() + 6 + 6 + pdu.size();
     for (std::size_t n = 0; n < body.size(); ++n) {
       const std::string cut = body.substr(0, n);
@@ -218,13 +226,56 @@ TEST_CASE("Route Monitoring of version 4: every revision's code points, known by
       const Fault f = parse_monitoring_tlvs(reader(cut), p);
       if (n < with_message) CHECK(f == Fault::kMonitoringTlv);
     }
+    CHECK(parse_monitoring_tlvs(reader(indexed(v.message, 0, pdu)), t) == Fault::kNone);  // nothing of before is left
+    CHECK_FALSE(t.marks.any());
+    CHECK_FALSE(t.as4);
+    CHECK(t.unknown == 0);
   }
-  MonitoringTlvs marks;
-  const std::string marked =
-      indexed(5, 1, be32(2)) + indexed(4, 0, pdu) + indexed(5, 2, be32(4) + be16(1)) + indexed(5, 0, "x");
-  CHECK(parse_monitoring_tlvs(reader(marked), marks) == Fault::kNone);
-  CHECK(marks.path_marks == 2);
-  CHECK(marks.unknown == 1);
+}
+
+TEST_CASE("a path status is told from what has its number in other revisions") {
+  const auto indexed = [](std::size_t type, std::size_t index, const std::string& value) {
+    return be16(type) + be16(value.size()) + be16(index) + value;
+  };
+  const std::string pdu = update({}, {}, {});
+  const struct {
+    std::string body;
+    std::size_t statuses;
+    const char* table;
+    std::uint32_t unknown;
+  } cases[] = {
+      {indexed(5, 1, be32(2)) + indexed(4, 0, pdu) + indexed(5, 2, be32(4) + be16(1)) + indexed(5, 0, "x"), 2, "", 1},
+      {indexed(7, 0, pdu) + indexed(5, 0, be32(2) + be16(3)), 1, "", 0},
+      {indexed(7, 0, pdu) + indexed(5, 0, "blue"), 0, "blue", 0},
+      {indexed(7, 0, pdu) + indexed(5, 0, "global"), 0, "global", 0},
+      {indexed(4, 0, pdu) + indexed(3, 0, "global") + indexed(5, 0, be32(2)), 1, "global", 0},
+      // Revision 21: a sequence number, and a time.
+      {indexed(4, 0, pdu) + indexed(5, 0, be32(2)) + indexed(7, 0, be32(1) + be32(2)), 0, "", 2},
+      {indexed(9, 0, pdu) + indexed(5, 0, be32(2)), 0, "", 1},  // of no revision that is known
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.body.size());
+    MonitoringTlvs t;
+    CHECK(parse_monitoring_tlvs(reader(c.body), t) == Fault::kNone);
+    CHECK(t.marks.statuses() == c.statuses);
+    CHECK(t.marks.table() == c.table);
+    CHECK(t.unknown == c.unknown);
+  }
+}
+
+TEST_CASE("statistics of version 4 stand alone or in a TLV of their own") {
+  const std::string statistics = be32(1) + tlv(0, be32(5));
+  Statistics s;
+  CHECK(parse_statistics_tlvs(reader(statistics), s) == Fault::kNone);
+  CHECK((s.all.size() == 1 && s.all[0].value == 5 && s.unknown == 0));
+  const std::string inside = tlv(1, statistics) + tlv(9, "?");
+  CHECK(parse_statistics_tlvs(reader(inside), s) == Fault::kNone);
+  CHECK((s.all.size() == 1 && s.all[0].value == 5 && s.unknown == 1));
+  for (std::size_t n = 0; n < inside.size(); ++n) {
+    const std::string cut = inside.substr(0, n);
+    const Fault f = parse_statistics_tlvs(reader(cut), s);
+    CHECK((f == Fault::kNone) == (n == 16));
+  }
 }
 
 TEST_CASE("Termination tells its reason") {

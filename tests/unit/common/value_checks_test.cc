@@ -34,6 +34,21 @@ TEST_CASE("Kafka brokers") {
   }
 }
 
+TEST_CASE("host and port are taken apart") {
+  const std::optional<HostPort> name = split_host_port("r1.example.net:1790"), six = split_host_port("[::1]:65535");
+  REQUIRE(name);
+  CHECK((name->host == "r1.example.net" && name->port == 1790 && !name->is_bracketed));
+  REQUIRE(six);
+  CHECK((six->host == "::1" && six->port == 65535 && six->is_bracketed));
+  for (const std::string bad : {"", "a", "a:", ":1", "a:0", "a:65536", "a:1x", "::1:1790", "[]:1", "[::1:1", "[::1]"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(split_host_port(bad));
+    CHECK_FALSE(check_host_port(bad).empty());
+  }
+  for (const std::string good : {"192.0.2.1:1790", "[2001:db8::1]:1", "r_1:1"}) CHECK(check_host_port(good).empty());
+  for (const std::string bad : {"a b:1", "[a]:1", "a/b:1"}) CHECK_FALSE(check_host_port(bad).empty());
+}
+
 TEST_CASE("names of topics") {
   for (const std::string good : {"openbmp.parsed", "a", "A_b-c.9", "..."}) {
     CAPTURE(good);
