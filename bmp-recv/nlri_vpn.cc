@@ -11,7 +11,15 @@ constexpr unsigned kRdBits = 64;
 constexpr std::uint32_t kWithdrawLabel = 0x800000;
 constexpr std::uint32_t kZeroLabel = 0;
 
-bool is_bottom(std::uint32_t label) { return (label & 1) != 0 || label == kWithdrawLabel || label == kZeroLabel; }
+// How a label stack may be read.
+struct Stack {
+  std::size_t most;
+  bool zero_ends;  // else it is an explicit null label that stands on others (RFC 4182)
+};
+
+bool is_bottom(std::uint32_t label, bool zero_ends) {
+  return (label & 1) != 0 || label == kWithdrawLabel || (zero_ends && label == kZeroLabel);
+}
 
 bool is_plausible_rd(const RouteDistinguisher& rd) { return rd[0] == 0 && rd[1] <= 2; }
 
@@ -34,22 +42,22 @@ bool parse_rest(ByteReader r, unsigned bits, const VpnForm& form, VpnPrefix& out
   return true;
 }
 
-// Labels up to the bottom of the stack, but not more than `most`. False: the stack does not end.
-bool parse_labels(ByteReader& r, std::size_t most, std::vector<std::uint32_t>& labels) {
-  for (std::size_t n = 0; n < most; ++n) {
+// Labels up to the bottom of the stack. False: it does not end.
+bool parse_labels(ByteReader& r, const Stack& stack, std::vector<std::uint32_t>& labels) {
+  for (std::size_t n = 0; n < stack.most; ++n) {
     std::uint32_t label = 0;
     if (!r.u24(label)) return false;
     labels.push_back(label >> 4);
-    if (is_bottom(label)) return true;
+    if (is_bottom(label, stack.zero_ends)) return true;
   }
-  return most == 1;  // RFC 8277 2.2: the bit of a single label says nothing
+  return stack.most == 1;  // RFC 8277 2.2: the bit of a single label says nothing
 }
 
-bool parse_with_labels(ByteReader r, unsigned bits, std::size_t most, const VpnForm& form, VpnNlri& out) {
+bool parse_with_labels(ByteReader r, unsigned bits, const Stack& stack, const VpnForm& form, VpnNlri& out) {
   VpnPrefix& p = out.prefixes.back();
   const std::size_t whole = r.remaining();
   out.labels.resize(p.labels_at);
-  if (!parse_labels(r, most, out.labels)) return false;
+  if (!parse_labels(r, stack, out.labels)) return false;
   const auto label_bits = static_cast<unsigned>(8 * (whole - r.remaining()));
   p.label_count = static_cast<std::uint32_t>(out.labels.size() - p.labels_at);
   return label_bits <= bits && parse_rest(r, bits - label_bits, form, p);
@@ -63,8 +71,10 @@ bool parse_prefix(ByteReader value, unsigned bits, const VpnForm& form, VpnNlri&
   constexpr std::size_t kMost = 10;
   if (bits < kLabelBits) return false;
   const bool single_first = form.many_labels == PathIds::kNo;
-  return parse_with_labels(value, bits, single_first ? 1 : kMost, form, out) ||
-         parse_with_labels(value, bits, single_first ? kMost : 1, form, out);
+  constexpr Stack kUsual{kMost, true}, kSingle{1, true}, kNullOnTop{kMost, false};
+  return parse_with_labels(value, bits, single_first ? kSingle : kUsual, form, out) ||
+         parse_with_labels(value, bits, single_first ? kUsual : kSingle, form, out) ||
+         parse_with_labels(value, bits, kNullOnTop, form, out);
 }
 
 bool parse_form(Bytes field, const VpnForm& form, bool ids, VpnNlri& out) {

@@ -64,6 +64,10 @@ TEST_CASE("prefixes with distinguishers and labels are read in the form that fit
        "65001:100/0 10.1.2.0/24/1 [100,101]"},
       {"88 000640 000651 0000fde900000064 0a0102", kVpn4, PathIds::kNo, PathIds::kNo, kOk,
        "65001:100/0 10.1.2.0/24/1 [100,101]"},
+      // Explicit null on top of another label.
+      {"88 000000 000651 0000fde900000064 0a0102", kVpn4, PathIds::kNo, PathIds::kYes, kOk,
+       "65001:100/0 10.1.2.0/24/1 [0,101]"},
+      {"48 000000 000651 0a0102", kLabelled4, PathIds::kNo, PathIds::kYes, kOk, "0:0/0 10.1.2.0/24/1 [0,101]"},
       // RD types 1 and 2; no bits of prefix; several prefixes.
       {"58 000641 0001c00002010007  5b 000641 0002000186a00009 e0", kVpn4, PathIds::kNo, PathIds::kNo, kOk,
        "192.0.2.1:7/1 0.0.0.0/0/1 [100] 100000:9/2 224.0.0.0/3/1 [100]"},
