@@ -279,6 +279,80 @@ void append_flex_algo_metric(TextBuffer& out, Bytes value) {  // RFC 9351 4
   });
 }
 
+namespace {
+
+// A label in the upper 20 bits, or a SRv6 SID.
+void append_label_or_sid(TextBuffer& out, std::string_view name, Bytes sid) {
+  out.append(name);
+  ByteReader r(sid);
+  std::uint32_t entry = 0;
+  if (sid.size() == 4 && r.u32(entry)) return out.number(entry >> 12);
+  append_ip(out, sid);
+}
+
+// Flags, reserved, the SID in use, the one that was asked for.
+bool append_binding(TextBuffer& out, ByteReader& r, std::size_t size) {
+  std::uint16_t flags = 0, reserved = 0;
+  Bytes sid, specified;
+  if (!r.u16(flags) || !r.u16(reserved) || !r.bytes(size, sid) || !r.bytes(size, specified)) return false;
+  append_field(out, "flags=", flags);
+  append_label_or_sid(out, ",sid=", sid);
+  append_label_or_sid(out, ",specified=", specified);
+  return true;
+}
+
+// Type, reserved, flags, the SID when there is one, what else describes the segment.
+bool append_policy_segment(TextBuffer& out, ByteReader r) {
+  constexpr std::uint16_t kHasSid = 0x8000;
+  std::uint8_t type = 0, reserved = 0;
+  std::uint16_t flags = 0;
+  if (!r.u8(type) || !r.u8(reserved) || !r.u16(flags)) return false;
+  append_field(out, "segment=type:", type);
+  append_field(out, "/flags:", flags);
+  const bool is_srv6 = type == 2 || type >= 9;
+  if (Bytes sid; (flags & kHasSid) != 0) {
+    if (!r.bytes(is_srv6 ? 16 : 4, sid)) return false;
+    append_label_or_sid(out, "/sid:", sid);
+  }
+  if (r.empty()) return true;
+  out.append("/descriptor:");
+  append_hex(out, r.rest());
+  return true;
+}
+
+}  // namespace
+
+void append_policy_sid(TextBuffer& out, Bytes value) {  // RFC 9857 5.1
+  or_hex(out, value, [&](ByteReader& r) {
+    const std::size_t size = value.size() == 36 ? 16 : 4;
+    return append_binding(out, r, size) && r.empty();
+  });
+}
+
+void append_srv6_policy_sid(TextBuffer& out, Bytes value) {  // RFC 9857 5.2
+  or_hex(out, value, [&](ByteReader& r) { return append_binding(out, r, 16) && append_srv6_rest(out, r); });
+}
+
+void append_policy_segments(TextBuffer& out, Bytes value) {  // RFC 9857 5.7, 5.8
+  constexpr std::uint16_t kSegment = 1206;
+  or_hex(out, value, [&](ByteReader& r) {
+    std::uint16_t flags = 0, reserved = 0, topology = 0;
+    std::uint8_t algorithm = 0, byte = 0;
+    std::uint32_t weight = 0;
+    if (!r.u16(flags) || !r.u16(reserved) || !r.u16(topology) || !r.u8(algorithm) || !r.u8(byte) || !r.u32(weight))
+      return false;
+    append_field(out, "{flags=", flags);
+    append_field(out, ",mt=", topology);
+    append_field(out, ",algo=", algorithm);
+    append_field(out, ",weight=", weight);
+    const bool whole = append_rest(out, r, kSegment, [&](Bytes v) {
+      or_hex(out, v, [&](ByteReader& segment) { return append_policy_segment(out, segment); });
+    });
+    out.append('}');
+    return whole;
+  });
+}
+
 void append_msd(TextBuffer& out, Bytes value) {
   or_hex(out, value, [&](ByteReader& r) {
     for (bool first = true; !r.empty(); first = false) {

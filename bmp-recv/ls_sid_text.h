@@ -1,5 +1,6 @@
 // Text of segment routing in BGP-LS: SIDs of nodes, links and prefixes (RFC 9085, 9086), SRv6 (RFC 9514), flexible
-// algorithms (RFC 9351). Each function prints one TLV's value; what is malformed prints as hex. Forms: docs/wire.md.
+// algorithms (RFC 9351), candidate paths (RFC 9857). Each function prints one TLV's value; what is malformed prints as
+// hex. Forms: docs/wire.md.
 #pragma once
 
 #include "bmp-recv/nlri_ls.h"
@@ -24,6 +25,9 @@ void append_srv6_peer_sid(TextBuffer& out, Bytes value);                        
 void append_srv6_sid_structure(TextBuffer& out, Bytes value);                      // 1252
 void append_flex_algo(TextBuffer& out, Bytes value);                               // 1039
 void append_flex_algo_metric(TextBuffer& out, Bytes value);                        // 1044
+void append_policy_sid(TextBuffer& out, Bytes value);                              // 1201
+void append_srv6_policy_sid(TextBuffer& out, Bytes value);                         // 1212
+void append_policy_segments(TextBuffer& out, Bytes value);                         // 1205
 // "type:value" pairs of one byte each, joined by a comma (RFC 8814).
 void append_msd(TextBuffer& out, Bytes value);
 

@@ -163,7 +163,7 @@ constexpr std::uint16_t kLinkTlvs[] = {267,  1028, 1029, 1030, 1031, 1027, 1088,
 constexpr std::uint16_t kPrefixTlvs[] = {1028, 1029, 1027, 1044, 1152, 1153, 1154, 1155,
                                          1156, 1157, 1158, 1159, 1162, 1170, 1171, 1174};
 constexpr std::uint16_t kSidTlvs[] = {1250, 1251, 1252};
-constexpr std::uint16_t kPolicyTlvs[] = {1202, 1203, 1213};
+constexpr std::uint16_t kPolicyTlvs[] = {1201, 1202, 1203, 1205, 1212, 1213};
 
 void append_others(Bytes attribute, std::span<const std::uint16_t> shown, TextBuffer& out) {
   ByteReader r(attribute);
@@ -629,6 +629,19 @@ void path_flags(const LsView& v, TextBuffer& out) {
   append_letters(out, s.flags, "SABEVODC");
   append_letters(out, s.more_flags, "IT");
 }
+void binding_sids(const LsView& v, TextBuffer& out) {
+  const std::size_t before = out.size();
+  const auto append = [&](Bytes value, void (*print)(TextBuffer&, Bytes)) {
+    if (out.size() != before) out.append(' ');
+    print(out, value);
+  };
+  each_ls_tlv(v.attribute, 1201, [&](Bytes value) { append(value, append_policy_sid); });
+  each_ls_tlv(v.attribute, 1212, [&](Bytes value) { append(value, append_srv6_policy_sid); });
+}
+void segment_lists(const LsView& v, TextBuffer& out) {
+  append_each(
+      out, v.attribute, 1205, [&](Bytes value) { append_policy_segments(out, value); }, " ");
+}
 constexpr LsColumn kPolicy0[] = {
     {"rd", rd},
     {"protocol_id", protocol_id},
@@ -650,6 +663,8 @@ constexpr LsColumn kPolicy0[] = {
     {"priority", path_priority},
     {"preference", path_preference},
     {"path_flags", path_flags},
+    {"binding_sids", binding_sids},
+    {"segment_lists", segment_lists},
     {"other_tlvs", [](const LsView& v, TextBuffer& out) { append_others(v.attribute, kPolicyTlvs, out); }},
 };
 

@@ -15,7 +15,7 @@ using namespace bmpha::recv::testing;
 namespace {
 
 std::string tlv(unsigned type, const std::string& value) { return be16(type) + be16(value.size()) + value; }
-std::string tlv_hex(unsigned type, const char* value) { return tlv(type, hex(value)); }
+std::string tlv_hex(unsigned type, const std::string& value) { return tlv(type, hex(value)); }
 
 // Node descriptors of AS 65000.
 std::string node_sub_tlvs(const char* igp_router_id) {
@@ -280,9 +280,9 @@ TEST_CASE(
 TEST_CASE("candidate paths of SR policies are read and printed (RFC 9857)") {
   const std::string headend = tlv(256, tlv_hex(512, "0000fde8") + tlv_hex(516, "c0000201") + tlv_hex(1028, "c0000209"));
   const std::string path = "02 00 0000 c0000202 00000064 0000fde9 c0000203 00000005";
-  const std::string field = nlri(5, 9, headend + tlv_hex(554, path.c_str()));
+  const std::string field = nlri(5, 9, headend + tlv_hex(554, path));
   auto c = columns(field, tlv_hex(1202, "80 00 4840 000000c8") + tlv(1213, "gold") + tlv(1203, "one path") +
-                              tlv_hex(1201, "4000 0000 05dc0000 05dc0000"));
+                              tlv_hex(1201, "4000 0000 05dc0000 05dc1000"));
   CHECK(c["protocol_id"] == "9");
   CHECK(c["routing_id"] == "5");
   CHECK(c["node_asn"] == "65000");
@@ -300,28 +300,57 @@ TEST_CASE("candidate paths of SR policies are read and printed (RFC 9857)") {
   CHECK(c["priority"] == "128");
   CHECK(c["preference"] == "200");
   CHECK(c["path_flags"] == "AVT");
-  CHECK(c["other_tlvs"] == "1201=0x4000000005dc000005dc0000");
+  CHECK(c["binding_sids"] == "flags=16384,sid=24000,specified=24001");
+  CHECK(c["other_tlvs"].empty());
   CHECK(columns(field)["preference"].empty());
   const std::string six = "20010db8000000000000000000000001";
   const std::string v6 = "03 c0 0000 " + six + " 00000064 00000000 " + six + " 00000001";
-  c = columns(nlri(5, 9, headend + tlv_hex(554, v6.c_str())));
+  c = columns(nlri(5, 9, headend + tlv_hex(554, v6)));
   CHECK(c["endpoint"] == "2001:db8::1");
   CHECK(c["originator"] == "2001:db8::1");
   // Every part makes another route, the headend's router id among them.
   const auto key = [](const std::string& bytes) { return key_of(parse(bytes).routes.at(0)); };
   const std::string other = tlv(256, tlv_hex(512, "0000fde8") + tlv_hex(516, "c0000201") + tlv_hex(1028, "c0000208"));
-  CHECK(key(field) != key(nlri(5, 9, other + tlv_hex(554, path.c_str()))));
+  CHECK(key(field) != key(nlri(5, 9, other + tlv_hex(554, path))));
   CHECK(key(field) !=
         key(nlri(5, 9, headend + tlv_hex(554, "02 00 0000 c0000202 00000065 0000fde9 c0000203 00000005"))));
   CHECK(key(field) == key(field));
   // Its descriptor is required, and has the length that its flags say.
   CHECK(parse(nlri(5, 9, headend)).skipped == 1);
-  CHECK(parse(nlri(5, 9, tlv_hex(554, path.c_str()))).skipped == 1);
+  CHECK(parse(nlri(5, 9, tlv_hex(554, path))).skipped == 1);
   for (std::size_t n = 0; n < hex(path).size(); ++n) {
     CAPTURE(n);
     CHECK(parse(nlri(5, 9, headend + tlv(554, hex(path).substr(0, n)))).skipped == 1);
   }
   CHECK(parse(nlri(5, 9, headend + tlv(554, hex(path) + "x"))).skipped == 1);
+}
+
+TEST_CASE("binding SIDs and segment lists of candidate paths print by their parts") {
+  const std::string field = nlri(
+      5, 9,
+      tlv_hex(256, "0200 0004 0000fde8") + tlv_hex(554, "02 00 0000 c0000202 00000064 0000fde9 c0000203 00000005"));
+  const std::string six = "20010db8000000000000000000000001";
+  const auto print = [&](const char* column, unsigned type, const std::string& value) {
+    return columns(field, tlv(type, value))[column];
+  };
+  CHECK(print("binding_sids", 1201, hex("c000 0000 " + six + six)) ==
+        "flags=49152,sid=2001:db8::1,specified=2001:db8::1");
+  CHECK(print("binding_sids", 1212, hex("8000 0000 " + six + six + "04e4 0004 28181000")) ==
+        "flags=32768,sid=2001:db8::1,specified=2001:db8::1,structure=40+24+16+0");
+  CHECK(print("binding_sids", 1201, hex("4000 0000 05dc0000 05dc10")) == "0x4000000005dc000005dc10");
+  CHECK(print("binding_sids", 1212, hex("8000 0000")) == "0x80000000");
+  const std::string head = hex("8000 0000 0002 80 00 00000001");
+  CHECK(print("segment_lists", 1205, head) == "{flags=32768,mt=2,algo=128,weight=1}");
+  CHECK(print("segment_lists", 1205,
+              head + tlv_hex(1206, "01 00 8000 03e80000") + tlv_hex(1206, "02 00 8000" + six) +
+                  tlv_hex(1206, "03 00 0000 c0000201 00") + tlv_hex(1207, "0102")) ==
+        "{flags=32768,mt=2,algo=128,weight=1,segment=type:1/flags:32768/sid:16000,"
+        "segment=type:2/flags:32768/sid:2001:db8::1,segment=type:3/flags:0/descriptor:0xc000020100,1207=0x0102}");
+  CHECK(print("segment_lists", 1205, head + tlv_hex(1206, "01 00 8000 03e8")) ==
+        "{flags=32768,mt=2,algo=128,weight=1,0x0100800003e8}");
+  CHECK(print("segment_lists", 1205, head + hex("04b6 0004 01")) == "0x80000000000280000000000104b6000401");
+  for (std::size_t n = 0; n < head.size(); ++n)
+    CHECK(print("segment_lists", 1205, head.substr(0, n)).starts_with("0x"));
 }
 
 TEST_CASE("links of egress peer engineering have no protocol that consumers know (RFC 9086)") {
