@@ -4,12 +4,26 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "bmp-recv/bgp_open.h"
 #include "bmp-recv/fault.h"
 #include "bmp-recv/framer.h"
 
 namespace bmpha::recv {
+
+// By peer address and reason.
+struct ByPeerAndFault {
+  using is_transparent = void;  // a view of an address finds it
+  template <class A, class B>
+  bool operator()(const A& a, const B& b) const {
+    const std::string_view x = a.first, y = b.first;
+    return x != y ? x < y : a.second < b.second;
+  }
+};
+using PeerFaults = std::map<std::pair<std::string, Fault>, std::uint64_t, ByPeerAndFault>;
 
 struct Counters {
   std::array<std::uint64_t, kBmpTypes> messages{};

@@ -8,11 +8,13 @@ std::unique_ptr<Rows> RowPool::take() {
   if (idle_.empty()) return std::make_unique<Rows>();
   std::unique_ptr<Rows> rows = std::move(idle_.back());
   idle_.pop_back();
+  idle_bytes_ -= rows->text.capacity();
   return rows;
 }
 
 void RowPool::give(std::unique_ptr<Rows> rows) {
-  if (idle_.size() >= kMaxIdle || rows->text.capacity() > 4 * kFlushBytes) return;
+  if (idle_bytes_ + rows->text.capacity() > kMaxIdleBytes) return;
+  idle_bytes_ += rows->text.capacity();
   rows->clear();
   idle_.push_back(std::move(rows));
 }

@@ -47,8 +47,10 @@ class RowPool {
   void give(std::unique_ptr<Rows> rows);
 
  private:
-  static constexpr std::size_t kMaxIdle = 64;
+  // Enough for a read that touches some thousand peers with a few rows each, or a few dozen with many.
+  static constexpr std::size_t kMaxIdleBytes = std::size_t{32} * 1024 * 1024;
   std::vector<std::unique_ptr<Rows>> idle_;
+  std::size_t idle_bytes_ = 0;
 };
 
 // At this size rows become a record even inside a read.

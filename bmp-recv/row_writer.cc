@@ -11,6 +11,12 @@ constexpr std::size_t kNameLimit = 200;
 constexpr std::size_t kTextLimit = 255;
 constexpr std::size_t kLongLimit = 4096;
 
+char* put_peer_ip(char* p, const PeerHeader& h) {
+  static constexpr std::array<std::uint8_t, 16> kAny{};
+  if (h.is_loc_rib()) return put_ipv6(p, kAny.data());
+  return h.prints_v4() ? put_ipv4(p, h.address.data() + 12) : put_ipv6(p, h.address.data());
+}
+
 // Column by column; the separator stands before each column but the first.
 class Row {
  public:
@@ -53,6 +59,11 @@ class Row {
     text_.commit(put_ipv4(text_.room(kMaxIpText), a.data()));
     return *this;
   }
+  Row& peer_ip(const PeerHeader& h) {
+    text_.append('\t');
+    text_.commit(put_peer_ip(text_.room(kMaxIpText), h));
+    return *this;
+  }
   // A column that is written straight into the text.
   TextBuffer& open() {
     text_.append('\t');
@@ -73,7 +84,7 @@ std::string address_text(const std::uint8_t* sixteen, bool v4) {
 // Columns 2 to 11 of a peer row.
 void begin_peer(Row& r, const PeerRow& row) {
   r.number(row.seq).plain(row.peer_hash).plain(row.router.hash).empty(1).ipv4(row.header.bgp_id);
-  r.plain(row.router.ip).stamp(row.stamp).number(row.header.asn).plain(peer_ip_text(row.header));
+  r.plain(row.router.ip).stamp(row.stamp).number(row.header.asn).peer_ip(row.header);
   append_rd(r.open(), row.header.distinguisher);
 }
 // Columns 26 to 31, and the 32nd where there is something to say in it.
@@ -98,7 +109,7 @@ void append_down_text(TextBuffer& out, const PeerDown& down) {
 
 // Columns 2 to 8 of both objects of statistics.
 void begin_stat(Row& r, const PeerRow& row) {
-  r.number(row.seq).plain(row.router.hash).plain(row.router.ip).plain(row.peer_hash).plain(peer_ip_text(row.header));
+  r.number(row.seq).plain(row.router.hash).plain(row.router.ip).plain(row.peer_hash).peer_ip(row.header);
   r.number(row.header.asn).stamp(row.stamp);
 }
 
@@ -112,9 +123,9 @@ Stamp stamp_of(const PeerHeader& h, std::int64_t receipt_us) {
 }
 
 std::string peer_ip_text(const PeerHeader& h) {
-  static constexpr std::array<std::uint8_t, 16> kAny{};
-  if (h.is_loc_rib()) return address_text(kAny.data(), false);
-  return address_text(h.address.data(), h.prints_v4());
+  char text[kMaxIpText];
+  const char* end = put_peer_ip(text, h);
+  return {text, static_cast<std::size_t>(end - text)};
 }
 
 void append_peer_first(Rows& rows, const PeerRow& row) {
@@ -200,7 +211,7 @@ void append_stat_ext(Rows& rows, const PeerRow& row, const Statistic& s) {
 
 void append_eor(Rows& rows, const PeerRow& row, const Family& family) {
   Row r(rows, "add");
-  r.number(row.seq).plain(row.peer_hash).plain(row.router.hash).plain(row.router.ip).plain(peer_ip_text(row.header));
+  r.number(row.seq).plain(row.peer_hash).plain(row.router.hash).plain(row.router.ip).peer_ip(row.header);
   r.number(row.header.asn).stamp(row.stamp).number(family.afi).number(family.safi);
   r.flag(row.header.is_pre_policy()).flag(row.header.is_adj_in());
 }

@@ -114,9 +114,8 @@ void SessionDecoder::begin_pass(const ReadTimes& times) {
 }
 
 void SessionDecoder::end_pass() {
-  const std::vector<Peer*> touched = std::exchange(touched_, {});
-  for (Peer* peer : touched) flush(*peer);
-  touched_.reserve(touched.size());
+  for (Peer* peer : touched_) write_pending(*peer);
+  touched_.clear();
 }
 
 void SessionDecoder::flush_attributes(Peer& peer) {
@@ -137,6 +136,11 @@ void SessionDecoder::flush_routes(Peer& peer, Object object) {
 
 void SessionDecoder::flush(Peer& peer) {
   if (!peer.touched) return;
+  write_pending(peer);
+  std::erase(touched_, &peer);
+}
+
+void SessionDecoder::write_pending(Peer& peer) {
   flush_attributes(peer);
   if (peer.attributes != nullptr) shared_.pool.give(std::move(peer.attributes));
   for (std::size_t n = 0; n < kRouteObjects; ++n) {
@@ -145,7 +149,6 @@ void SessionDecoder::flush(Peer& peer) {
     shared_.pool.give(std::move(peer.routes[n]));
   }
   peer.touched = false;
-  std::erase(touched_, &peer);
 }
 
 void SessionDecoder::emit_row(RecordKind kind, TopicSelector topic, const char* object, const Hash128& key,
@@ -157,12 +160,16 @@ void SessionDecoder::count_fault(Fault f) {
   shared_.counters.fault(f);
   ++faults_;
   if (frame_fault_ == Fault::kNone) frame_fault_ = f;
-  const std::string peer = frame_peer_ == nullptr ? std::string() : frame_peer_->ip;
-  if (std::pair key(peer, f); peer_faults_.size() < kMaxPeerFaults || peer_faults_.contains(key)) ++peer_faults_[key];
+  const std::string_view peer = frame_peer_ == nullptr ? std::string_view() : frame_peer_->ip;
+  if (const auto at = peer_faults_.find(std::pair(peer, f)); at != peer_faults_.end()) {
+    ++at->second;
+  } else if (peer_faults_.size() < kMaxPeerFaults) {
+    peer_faults_.emplace(std::pair(peer, f), 1);
+  }
   bool& seen = fault_seen_[static_cast<std::size_t>(f)];
   if (seen) return;
   seen = true;
-  first_faults_.push_back({f, stream_offset_, peer});
+  first_faults_.push_back({f, stream_offset_, std::string(peer)});
 }
 
 std::vector<SessionDecoder::FirstFault> SessionDecoder::take_first_faults() { return std::exchange(first_faults_, {}); }

@@ -96,7 +96,7 @@ class SessionDecoder {
   std::vector<FirstFault> take_first_faults();
   // Faults by peer and reason; those of no peer have an empty one. At most kMaxPeerFaults, then only faults() counts.
   static constexpr std::size_t kMaxPeerFaults = 256;
-  const std::map<std::pair<std::string, Fault>, std::uint64_t>& peer_faults() const { return peer_faults_; }
+  const PeerFaults& peer_faults() const { return peer_faults_; }
 
  private:
   enum class PeerState : std::uint8_t { kNew, kUp, kDown };
@@ -135,6 +135,7 @@ class SessionDecoder {
   void flush_attributes(Peer& peer);
   void flush_routes(Peer& peer, Object object);
   void flush(Peer& peer);
+  void write_pending(Peer& peer);  // leaves the peer in touched_
   void set_up(Peer& peer, PeerState state);
   void count_fault(Fault f);
 
@@ -156,7 +157,7 @@ class SessionDecoder {
   std::uint64_t stream_offset_ = 0;
   std::array<bool, kFaultCount> fault_seen_{};
   std::vector<FirstFault> first_faults_;
-  std::map<std::pair<std::string, Fault>, std::uint64_t> peer_faults_;
+  PeerFaults peer_faults_;
   Fault frame_fault_ = Fault::kNone;  // the first of the message at hand
   const Peer* frame_peer_ = nullptr;  // null: not of a peer
   bool terminated_ = false;

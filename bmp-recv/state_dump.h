@@ -24,7 +24,7 @@ struct StateView {
     std::uint64_t bytes = 0, messages = 0, faults = 0;
     std::size_t peers_up = 0, peers_known = 0;
     // Null: no decoder yet.
-    const std::map<std::pair<std::string, Fault>, std::uint64_t>* peer_faults = nullptr;
+    const PeerFaults* peer_faults = nullptr;
     std::int64_t last_read_age_ms = 0, drained_age_ms = 0;
   };
   const Config& config;
