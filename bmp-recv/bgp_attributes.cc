@@ -297,11 +297,12 @@ bool parse_as_path(Bytes value, int width, AsPath& out) {
     if (!r.u8(type) || !r.u8(count) || type < 1 || type > 4 || count == 0) return false;
     if (r.remaining() < std::size_t{count} * static_cast<std::size_t>(width)) return false;
     out.segments.push_back({static_cast<SegmentType>(type), count});
-    for (unsigned n = 0; n < count; ++n) {
-      std::uint32_t asn = 0;
+    const std::size_t before = out.asns.size();
+    out.asns.resize(before + count);
+    for (std::size_t n = before; n < out.asns.size(); ++n) {
       std::uint16_t short_asn = 0;
-      if (width == 4 ? !r.u32(asn) : !r.u16(short_asn)) return false;
-      out.asns.push_back(width == 4 ? asn : short_asn);
+      if (width == 4 ? !r.u32(out.asns[n]) : !r.u16(short_asn)) return false;
+      if (width != 4) out.asns[n] = short_asn;
     }
   }
   return true;
@@ -343,8 +344,10 @@ void PathAttributes::clear() {
   next_hop.size = 0;
   med = local_pref = aggregator_asn = 0;
   has_aggregator = false;
-  communities = ext_communities = large_communities = cluster_list = mp_reach = mp_unreach = link_state = {};
-  as_path_value = as4_path_value = as4_aggregator_value = {};
+  // One by one: a chain would read back what it has just written, and wait for it.
+  for (Bytes* b : {&communities, &ext_communities, &large_communities, &cluster_list, &mp_reach, &mp_unreach,
+                   &link_state, &as_path_value, &as4_path_value, &as4_aggregator_value})
+    *b = {};
   extra.clear();
 }
 

@@ -78,12 +78,12 @@ struct Fields {
 };
 Fault split(Bytes message, Fields& out) {
   ByteReader r(message);
-  Bytes marker;
+  std::uint64_t marker = 0, marker_end = 0;
   std::uint16_t length = 0;
   std::uint8_t type = 0;
-  if (!r.bytes(16, marker) || !r.u16(length) || length < kBgpHeaderSize || length > message.size() || !r.u8(type))
+  if (!r.u64(marker) || !r.u64(marker_end) || !r.u16(length) || length < kBgpHeaderSize || length > message.size() ||
+      !r.u8(type) || (marker & marker_end) != ~std::uint64_t{0})
     return Fault::kBgpHeader;
-  if (std::any_of(marker.begin(), marker.end(), [](std::uint8_t b) { return b != 0xff; })) return Fault::kBgpHeader;
   if (type != kUpdate) return Fault::kNotUpdate;
   ByteReader body;
   std::uint16_t withdrawn = 0, attributes = 0;

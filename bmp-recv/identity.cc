@@ -1,6 +1,7 @@
 #include "bmp-recv/identity.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/content_hash.h"
 
@@ -9,10 +10,27 @@ namespace {
 
 using Scratch = std::vector<std::uint8_t>;
 
-void put32(Scratch& s, std::uint32_t v) {
-  for (int shift = 24; shift >= 0; shift -= 8) s.push_back(static_cast<std::uint8_t>(v >> shift));
-}
-void put_bytes(Scratch& s, Bytes b) { s.insert(s.end(), b.begin(), b.end()); }
+// What is to be hashed, written into room that has been made for it.
+class HashInput {
+ public:
+  HashInput(Scratch& scratch, std::size_t most) {
+    if (scratch.size() < most) scratch.resize(most);
+    begin_ = at_ = scratch.data();
+  }
+  void byte(std::uint8_t v) { *at_++ = v; }
+  void u32(std::uint32_t v) {
+    for (int shift = 24; shift >= 0; shift -= 8) byte(static_cast<std::uint8_t>(v >> shift));
+  }
+  void bytes(Bytes b) {
+    if (!b.empty()) std::memcpy(at_, b.data(), b.size());
+    at_ += b.size();
+  }
+  Hash128 hash() const { return hash_of({begin_, at_}); }
+
+ private:
+  std::uint8_t* begin_;
+  std::uint8_t* at_;
+};
 
 // Attributes that are carried in another form: by their decoded values, or not at all.
 bool is_decoded_apart(AttributeType t) {
@@ -30,14 +48,20 @@ bool is_decoded_apart(AttributeType t) {
   }
 }
 
-void put_as_path(Scratch& s, const AsPath& path) {
-  std::size_t at = 0;
+void put_as_path(HashInput& in, const AsPath& path) {
+  const std::uint32_t* asn = path.asns.data();
   for (const AsPath::Segment& segment : path.segments) {
-    s.push_back(static_cast<std::uint8_t>(segment.type));
-    s.push_back(segment.count);
-    for (std::size_t n = 0; n < segment.count; ++n) put32(s, path.asns[at + n]);
-    at += segment.count;
+    in.byte(static_cast<std::uint8_t>(segment.type));
+    in.byte(segment.count);
+    for (std::size_t n = 0; n < segment.count; ++n) in.u32(*asn++);
   }
+}
+
+// Bytes that attributes_hash() reads at most.
+std::size_t hashed_bytes(const PathAttributes& a) {
+  std::size_t sum = 32 + 2 * a.as_path.segments.size() + 4 * a.as_path.asns.size();
+  for (const RawAttribute& raw : a.all) sum += 6 + raw.value.size();
+  return sum;
 }
 
 }  // namespace
@@ -82,33 +106,34 @@ Hash128 route_hash(const Hash128& peer, const Prefix& p, View view) {
 }
 
 Hash128 route_hash(const Hash128& peer, const Family& family, View view, std::uint32_t path_id, Scratch& key) {
-  put_bytes(key, peer.bytes);
-  key.push_back(static_cast<std::uint8_t>(family.afi >> 8));
-  key.push_back(static_cast<std::uint8_t>(family.afi));
-  key.push_back(family.safi);
-  key.push_back(static_cast<std::uint8_t>(view));
-  put32(key, path_id);
+  key.insert(key.end(), peer.bytes.begin(), peer.bytes.end());
+  const auto byte = [&key](std::uint32_t v) { key.push_back(static_cast<std::uint8_t>(v)); };
+  byte(family.afi >> 8);
+  byte(family.afi);
+  byte(family.safi);
+  byte(static_cast<std::uint32_t>(view));
+  for (int shift = 24; shift >= 0; shift -= 8) byte(path_id >> shift);
   return hash_of(key);
 }
 
-Hash128 attributes_hash(const PathAttributes& a, const Address& next_hop, Scratch& s) {
-  s.clear();
-  s.push_back(next_hop.size);
-  put_bytes(s, Bytes(next_hop.bytes.data(), next_hop.size));
-  put_as_path(s, a.as_path);
-  s.push_back(a.has_aggregator ? 1 : 0);
+Hash128 attributes_hash(const PathAttributes& a, const Address& next_hop, Scratch& scratch) {
+  HashInput in(scratch, hashed_bytes(a));
+  in.byte(next_hop.size);
+  in.bytes(Bytes(next_hop.bytes.data(), next_hop.size));
+  put_as_path(in, a.as_path);
+  in.byte(a.has_aggregator ? 1 : 0);
   if (a.has_aggregator) {
-    put32(s, a.aggregator_asn);
-    put_bytes(s, a.aggregator_id);
+    in.u32(a.aggregator_asn);
+    in.bytes(a.aggregator_id);
   }
   const std::bitset<256>& decoded = decoded_attributes();
   const auto put = [&](const RawAttribute& raw) {
     if (is_decoded_apart(raw.type)) return;
-    s.push_back(static_cast<std::uint8_t>(raw.type));
+    in.byte(static_cast<std::uint8_t>(raw.type));
     // Rows show the flags of what is not decoded; how the length was written is not one of them.
-    if (!decoded[static_cast<std::size_t>(raw.type)]) s.push_back(raw.flags & 0xe0);
-    put32(s, static_cast<std::uint32_t>(raw.value.size()));
-    put_bytes(s, raw.value);
+    if (!decoded[static_cast<std::size_t>(raw.type)]) in.byte(raw.flags & 0xe0);
+    in.u32(static_cast<std::uint32_t>(raw.value.size()));
+    in.bytes(raw.value);
   };
   const auto by_type = [](const RawAttribute& x, const RawAttribute& y) { return x.type < y.type; };
   if (std::is_sorted(a.all.begin(), a.all.end(), by_type)) {
@@ -118,7 +143,7 @@ Hash128 attributes_hash(const PathAttributes& a, const Address& next_hop, Scratc
       for (const RawAttribute& raw : a.all)
         if (static_cast<unsigned>(raw.type) == type) put(raw);
   }
-  return hash_of(s);
+  return in.hash();
 }
 
 }  // namespace bmpha::recv

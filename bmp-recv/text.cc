@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 
 #include "common/utf8.h"
@@ -25,7 +26,14 @@ constexpr std::array<ByteText, 256> make_byte_texts() {
   return t;
 }
 constexpr std::array<ByteText, 256> kByteText = make_byte_texts();
-constexpr char kHexDigits[] = "0123456789abcdef";
+
+constexpr std::array<std::array<char, 2>, 256> make_hex_texts() {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> t{};
+  for (std::size_t v = 0; v < 256; ++v) t[v] = {kDigits[v >> 4], kDigits[v & 15]};
+  return t;
+}
+constexpr std::array<std::array<char, 2>, 256> kHexByteText = make_hex_texts();
 
 char* put_byte(char* p, std::uint8_t v) {
   const char* t = kByteText[v].text;
@@ -38,6 +46,17 @@ char* put_two(char* p, unsigned v) {
   p[1] = static_cast<char>('0' + v % 10);
   return p + 2;
 }
+
+// The decimal digits of v < 10^8, one a byte, the first in the lowest byte: halves, then pairs, then digits of all four
+// pairs are divided side by side in one word. A division by 100 or 10 is a multiplication that is exact in its range.
+constexpr std::uint64_t eight_digits(std::uint32_t v) {
+  const std::uint64_t halves = v / 10000 | std::uint64_t{v % 10000} << 32;
+  const std::uint64_t hundreds = halves * 10486 >> 20 & 0x0000007f0000007fULL;
+  const std::uint64_t pairs = hundreds | (halves - 100 * hundreds) << 16;
+  const std::uint64_t tens = pairs * 103 >> 10 & 0x000f000f000f000fULL;
+  return tens | (pairs - 10 * tens) << 8;
+}
+static_assert(eight_digits(12345678) == 0x0807060504030201ULL && eight_digits(99999999) == 0x0909090909090909ULL);
 
 struct Civil {
   std::int64_t year;
@@ -67,15 +86,27 @@ void TextBuffer::grow(std::size_t n) {
 
 void TextBuffer::number(std::uint64_t v) { commit(put_number(room(kMaxNumberText), v)); }
 
-char* put_number(char* p, std::uint64_t v) { return std::to_chars(p, p + kMaxNumberText, v).ptr; }
+// Eight digits are made at once, and then moved so that the first one that counts is in front: numbers of any length
+// take the same way, where a loop over digits would be guessed wrong by the processor again and again.
+char* put_number(char* p, std::uint64_t v) {
+  if (std::endian::native != std::endian::little || v >= 100000000) return std::to_chars(p, p + kMaxNumberText, v).ptr;
+  const std::uint64_t digits = eight_digits(static_cast<std::uint32_t>(v));
+  constexpr std::uint64_t kLastDigit = std::uint64_t{1} << 56;  // is there even of zero
+  const int unused = std::countr_zero(digits | kLastDigit) / 8;
+  const std::uint64_t text = (digits | 0x3030303030303030ULL) >> (8 * unused);
+  std::memcpy(p, &text, sizeof text);
+  return p + (8 - unused);
+}
 
 char* put_hex(char* p, Bytes bytes) {
   for (const std::uint8_t b : bytes) {
-    *p++ = kHexDigits[b >> 4];
-    *p++ = kHexDigits[b & 15];
+    std::memcpy(p, kHexByteText[b].data(), 2);
+    p += 2;
   }
   return p;
 }
+
+char* put_hash(char* p, const Hash128& h) { return put_hex(p, h.bytes); }
 
 char* put_ipv4(char* p, const std::uint8_t* four) {
   p = put_byte(p, four[0]);

@@ -14,12 +14,15 @@
 
 namespace bmpha::recv {
 
+inline constexpr std::size_t kMaxNumberText = 20;
+
 // A growing buffer without initialisation: rows are written straight into it.
 class TextBuffer {
  public:
-  // A place for at least n more bytes. Give the end of what was written to commit().
+  // A place for at least n more bytes, and for what put_number() writes behind its digits. Give the end of what was
+  // written to commit().
   char* room(std::size_t n) {
-    if (capacity_ - size_ < n) grow(n);
+    if (capacity_ - size_ < n + kMaxNumberText) grow(n + kMaxNumberText);
     return data_.get() + size_;
   }
   void commit(const char* end) { size_ = static_cast<std::size_t>(end - data_.get()); }
@@ -48,15 +51,14 @@ class TextBuffer {
   std::size_t capacity_ = 0;
 };
 
-inline constexpr std::size_t kMaxNumberText = 20;
 inline constexpr std::size_t kMaxIpText = 46;
 inline constexpr std::size_t kHexText = 32;
 inline constexpr std::size_t kTimestampText = 26;
 
-char* put_number(char* p, std::uint64_t v);                                       // 20
-char* put_hex(char* p, Bytes bytes);                                              // 2 per byte, lower case
-inline char* put_hash(char* p, const Hash128& h) { return put_hex(p, h.bytes); }  // 32
-char* put_ipv4(char* p, const std::uint8_t* four);                                // 15
+char* put_number(char* p, std::uint64_t v);         // 20, however few digits v has
+char* put_hex(char* p, Bytes bytes);                // 2 per byte, lower case
+char* put_hash(char* p, const Hash128& h);          // 32
+char* put_ipv4(char* p, const std::uint8_t* four);  // 15
 // The form of inet_ntop(3).
 char* put_ipv6(char* p, const std::uint8_t* sixteen);  // 46
 inline char* put_text(char* p, std::string_view s) {

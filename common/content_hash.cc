@@ -1,5 +1,6 @@
 #include "common/content_hash.h"
 
+#define XXH_INLINE_ALL  // in place: what is hashed here is short
 #include <xxhash.h>
 
 #include <algorithm>

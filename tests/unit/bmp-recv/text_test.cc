@@ -38,6 +38,13 @@ TEST_CASE("IPv4 addresses and numbers print exactly") {
   CHECK(std::string(static_cast<char*>(text), end) == "0.9.99.255");
   end = put_number(text, UINT64_MAX);
   CHECK(std::string(static_cast<char*>(text), end) == "18446744073709551615");
+  const auto check = [&](std::uint64_t v) {
+    REQUIRE(std::string(static_cast<char*>(text), put_number(text, v)) == std::to_string(v));
+  };
+  for (std::uint64_t v = 0; v < 200000; ++v) check(v);
+  for (std::uint64_t v = 1; v < 10000000000000000000ULL; v *= 10)
+    for (const std::uint64_t n : {v - 1, v, v + 1, 7 * v, 9 * v - 1}) check(n);
+  for (std::uint64_t v = 1; v < 1000000000; v += v / 1000 + 1) check(v);
 }
 
 TEST_CASE("time stamps print in UTC, with six digits") {
