@@ -31,7 +31,7 @@ FLAGS_debug := -O0 -g
 FLAGS_mutable := -O1 -g -DBMPHA_MUTABLE
 # The instrumented code makes g++ 12 take members of a variant for uninitialized.
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-maybe-uninitialized
-FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_fuzz := -O2 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifeq ($(origin FLAGS_$(BUILD)),undefined)
 $(error BUILD=$(BUILD) is not one of release, debug, asan, mutable, fuzz)
 endif
@@ -123,7 +123,7 @@ $(OUT)/lib/wall_clock.so: tests/preload/wall_clock.cc $(FLAGS_STAMP)
 	@echo "  LINK $@"
 	@$(filter-out -MMD -MP,$(COMPILE)) $(LDFLAGS) -shared -fPIC $< -o $@
 
-UNIT_SRC := $(sort $(wildcard tests/unit/*.cc tests/unit/*/*.cc tests/support/*.cc tests/compat/*/*/*.cc))
+UNIT_SRC := $(sort $(wildcard tests/unit/*.cc tests/unit/*/*.cc tests/unit/*/*/*.cc tests/support/*.cc tests/compat/*/*/*.cc))
 $(OUT)/bin/unit: $(call objects,$(UNIT_SRC)) $(LIB_bmp-tap) $(foreach t,$(TOOLS),$(LIB_$(t))) $(LIB_common)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
@@ -143,7 +143,7 @@ $(OUT)/bin/simulate: $(call objects,$(sort $(wildcard tests/simulate/*.cc))) $(f
 # A fuzz target links with libFuzzer under BUILD=fuzz, else with a main that replays files.
 define fuzz_program
 $(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OUT)/obj/tests/fuzz/replay_main.o) \
-    $(foreach t,$(TOOLS),$$(LIB_$(t))) $$(LIB_common)
+    $$(LIB_bmp-tap) $$(LIB_bmp-recv) $$(LIB_psql-sink) $$(LIB_common)
 	@mkdir -p $$(@D)
 	@echo "  LINK $$@"
 	@$$(LINK) $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer) $$^ $$(call PKG_LIBS,all) -o $$@
@@ -223,7 +223,7 @@ asan:  ## unit tests and corpus replay under address and undefined sanitizers
 	$(MAKE) --no-print-directory BUILD=asan check
 
 ALL_SOURCES := $(sort $(wildcard common/*.cc common/*.h $(foreach t,$(TOOLS) bmp-recv/tap,$(t)/*.cc $(t)/*.h) \
-  tests/unit/*.cc tests/unit/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/fuzz/*.h tests/tools/*.cc tests/preload/*.cc \
+  tests/unit/*.cc tests/unit/*/*.cc tests/unit/*/*/*.cc tests/support/*.h tests/support/*.cc tests/fuzz/*.cc tests/fuzz/*.h tests/tools/*.cc tests/preload/*.cc \
   tests/explore/*.cc tests/explore/*.h tests/simulate/*.cc tests/simulate/*.h \
   tests/compat/*/*/*.cc tests/compat/*/*/*.h))
 LINT_SOURCES := $(filter %.cc,$(filter common/% $(TOOLS:%=%/%),$(ALL_SOURCES)))

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "bmp-recv/nlri_ls.h"
+#include "bmp-recv/objects.h"
 #include "bmp-recv/text.h"
 
 namespace bmpha::recv {
@@ -20,6 +21,7 @@ struct LsView {
 struct LsColumn {
   std::string_view name;
   void (*append)(const LsView& view, TextBuffer& out);
+  ColumnKind kind = ColumnKind::kText;
 };
 // Part n of an object's own columns; empty: no such part.
 std::span<const LsColumn> ls_columns(LsType type, unsigned part);

@@ -13,94 +13,146 @@ namespace {
 
 using Name = std::string_view;
 
-// Columns 1 to 10 of routes.
-#define BMPHA_ROUTE_HEAD                                                                                          \
-  "action", "sequence", "hash", "router_hash", "router_ip", "base_attr_hash", "peer_hash", "peer_ip", "peer_asn", \
-      "timestamp"
-#define BMPHA_ATTRIBUTES                                                                                           \
-  "origin", "as_path", "as_path_count", "origin_as", "next_hop", "med", "local_pref", "aggregator", "communities", \
-      "ext_communities", "cluster_list", "is_atomic_agg", "is_next_hop_ipv4", "originator_id"
-#define BMPHA_VIEW "is_pre_policy", "is_adj_rib_in"
-#define BMPHA_PREFIX \
-  BMPHA_ROUTE_HEAD, "prefix", "prefix_len", "is_ipv4", BMPHA_ATTRIBUTES, "path_id", "labels", BMPHA_VIEW
-#define BMPHA_OWN_HEAD BMPHA_ROUTE_HEAD, "afi", "safi", "path_id", BMPHA_VIEW, BMPHA_ATTRIBUTES, "large_communities"
+constexpr Column number(Name name) { return {name, ColumnKind::kNumber}; }
+constexpr Column flag(Name name) { return {name, ColumnKind::kFlag}; }
+constexpr Column list(Name name) { return {name, ColumnKind::kList}; }
+constexpr Column comma_list(Name name) { return {name, ColumnKind::kCommaList}; }
 
-constexpr Name kPrefixColumns[] = {BMPHA_PREFIX, "large_communities"};
-constexpr Name kL3vpnColumns[] = {BMPHA_PREFIX, "rd", "rd_type", "large_communities"};
-constexpr Name kEvpnColumns[] = {BMPHA_ROUTE_HEAD,
-                                 BMPHA_ATTRIBUTES,
-                                 "path_id",
-                                 BMPHA_VIEW,
-                                 "rd",
-                                 "rd_type",
-                                 "originating_router_ip_len",
-                                 "originating_router_ip",
-                                 "ethernet_tag",
-                                 "esi",
-                                 "mac_len",
-                                 "mac",
-                                 "ip_len",
-                                 "ip",
-                                 "mpls_label_1",
-                                 "mpls_label_2",
-                                 "large_communities",
-                                 "route_type",
-                                 "prefix",
-                                 "prefix_len",
-                                 "gateway_ip",
-                                 "mcast_source",
-                                 "mcast_group",
-                                 "flags",
-                                 "max_response_time",
-                                 "region_id",
-                                 "route_key",
-                                 "raw"};
-constexpr Name kVplsColumns[] = {BMPHA_OWN_HEAD,  "rd",         "rd_type",    "ve_id", "ve_block_offset",
-                                 "ve_block_size", "label_base", "pe_address", "tlvs"};
-constexpr Name kFlowspecColumns[] = {BMPHA_OWN_HEAD, "rd", "rd_type", "rule"};
-constexpr Name kSrPolicyColumns[] = {BMPHA_OWN_HEAD, "distinguisher", "color", "endpoint"};
-constexpr Name kRtConstraintColumns[] = {BMPHA_OWN_HEAD, "prefix_len", "member_as", "route_target"};
-constexpr Name kMvpnColumns[] = {BMPHA_OWN_HEAD, "route_type",  "rd",         "rd_type",   "source_as",
-                                 "mcast_source", "mcast_group", "originator", "route_key", "raw"};
-constexpr Name kMdtColumns[] = {BMPHA_OWN_HEAD, "rd", "rd_type", "pe_address", "mcast_group"};
+// Columns 1 to 10 of routes.
+#define BMPHA_ROUTE_HEAD                                                                                      \
+  "action", number("sequence"), "hash", "router_hash", "router_ip", "base_attr_hash", "peer_hash", "peer_ip", \
+      number("peer_asn"), "timestamp"
+#define BMPHA_ATTRIBUTES                                                                                              \
+  "origin", "as_path", number("as_path_count"), number("origin_as"), "next_hop", number("med"), number("local_pref"), \
+      "aggregator", list("communities"), list("ext_communities"), "cluster_list", flag("is_atomic_agg"),              \
+      flag("is_next_hop_ipv4"), "originator_id"
+#define BMPHA_VIEW flag("is_pre_policy"), flag("is_adj_rib_in")
+#define BMPHA_PREFIX                                                                                      \
+  BMPHA_ROUTE_HEAD, "prefix", number("prefix_len"), flag("is_ipv4"), BMPHA_ATTRIBUTES, number("path_id"), \
+      comma_list("labels"), BMPHA_VIEW
+#define BMPHA_OWN_HEAD                                                                              \
+  BMPHA_ROUTE_HEAD, number("afi"), number("safi"), number("path_id"), BMPHA_VIEW, BMPHA_ATTRIBUTES, \
+      list("large_communities")
+
+constexpr Column kPrefixColumns[] = {BMPHA_PREFIX, list("large_communities")};
+constexpr Column kL3vpnColumns[] = {BMPHA_PREFIX, "rd", number("rd_type"), list("large_communities")};
+constexpr Column kEvpnColumns[] = {BMPHA_ROUTE_HEAD,
+                                   BMPHA_ATTRIBUTES,
+                                   number("path_id"),
+                                   BMPHA_VIEW,
+                                   "rd",
+                                   number("rd_type"),
+                                   number("originating_router_ip_len"),
+                                   "originating_router_ip",
+                                   "ethernet_tag",
+                                   "esi",
+                                   number("mac_len"),
+                                   "mac",
+                                   number("ip_len"),
+                                   "ip",
+                                   number("mpls_label_1"),
+                                   number("mpls_label_2"),
+                                   list("large_communities"),
+                                   number("route_type"),
+                                   "prefix",
+                                   number("prefix_len"),
+                                   "gateway_ip",
+                                   "mcast_source",
+                                   "mcast_group",
+                                   "flags",
+                                   number("max_response_time"),
+                                   "region_id",
+                                   "route_key",
+                                   "raw"};
+constexpr Column kVplsColumns[] = {BMPHA_OWN_HEAD,
+                                   "rd",
+                                   number("rd_type"),
+                                   number("ve_id"),
+                                   number("ve_block_offset"),
+                                   number("ve_block_size"),
+                                   number("label_base"),
+                                   "pe_address",
+                                   "tlvs"};
+constexpr Column kFlowspecColumns[] = {BMPHA_OWN_HEAD, "rd", number("rd_type"), "rule"};
+constexpr Column kSrPolicyColumns[] = {BMPHA_OWN_HEAD, number("distinguisher"), number("color"), "endpoint"};
+constexpr Column kRtConstraintColumns[] = {BMPHA_OWN_HEAD, number("prefix_len"), number("member_as"), "route_target"};
+constexpr Column kMvpnColumns[] = {
+    BMPHA_OWN_HEAD, number("route_type"), "rd",         number("rd_type"), number("source_as"),
+    "mcast_source", "mcast_group",        "originator", "route_key",       "raw"};
+constexpr Column kMdtColumns[] = {BMPHA_OWN_HEAD, "rd", number("rd_type"), "pe_address", "mcast_group"};
 // Own columns of these follow.
-constexpr Name kOwnColumns[] = {BMPHA_OWN_HEAD};
-constexpr Name kBaseAttributeColumns[] = {"action",           "sequence", "hash",     "router_hash", "router_ip",
-                                          "peer_hash",        "peer_ip",  "peer_asn", "timestamp",   BMPHA_ATTRIBUTES,
-                                          "large_communities"};
-constexpr Name kCollectorColumns[] = {"action", "sequence", "admin_id", "hash", "routers", "router_count", "timestamp"};
-constexpr Name kRouterColumns[] = {"action",    "sequence",    "name",      "hash",      "ip",        "description",
-                                   "term_code", "term_reason", "init_data", "term_data", "timestamp", "bgp_id"};
-constexpr Name kPeerColumns[] = {
-    "action",     "sequence",        "hash",          "router_hash",  "name",           "remote_bgp_id",
-    "router_ip",  "timestamp",       "remote_asn",    "remote_ip",    "peer_rd",        "remote_port",
-    "local_asn",  "local_ip",        "local_port",    "local_bgp_id", "info_data",      "adv_cap",
-    "recv_cap",   "remote_holddown", "adv_holddown",  "bmp_reason",   "bgp_error_code", "bgp_error_sub_code",
-    "error_text", "is_l3vpn",        "is_pre_policy", "is_ipv4",      "is_loc_rib",     "is_loc_rib_filtered",
-    "table_name"};
-constexpr Name kStatColumns[] = {"action",
-                                 "sequence",
-                                 "router_hash",
-                                 "router_ip",
-                                 "peer_hash",
-                                 "peer_ip",
-                                 "peer_asn",
-                                 "timestamp",
-                                 "rejected_prefixes",
-                                 "known_dup_prefixes",
-                                 "known_dup_withdraws",
-                                 "invalid_cluster_list",
-                                 "invalid_as_path_loop",
-                                 "invalid_originator_id",
-                                 "invalid_as_confed_loop",
-                                 "num_routes_adj_rib_in",
-                                 "num_routes_local_rib"};
-constexpr Name kPeerOptional[] = {"admin_label"};
-constexpr Name kStatExtColumns[] = {"action",  "sequence", "router_hash", "router_ip", "peer_hash",
-                                    "peer_ip", "peer_asn", "timestamp",   "type",      "name",
-                                    "afi",     "safi",     "value",       "raw"};
-constexpr Name kEorColumns[] = {"action",   "sequence",  "peer_hash", "router_hash", "router_ip", "peer_ip",
-                                "peer_asn", "timestamp", "afi",       "safi",        BMPHA_VIEW};
+constexpr Column kOwnColumns[] = {BMPHA_OWN_HEAD};
+constexpr Column kBaseAttributeColumns[] = {"action",
+                                            number("sequence"),
+                                            "hash",
+                                            "router_hash",
+                                            "router_ip",
+                                            "peer_hash",
+                                            "peer_ip",
+                                            number("peer_asn"),
+                                            "timestamp",
+                                            BMPHA_ATTRIBUTES,
+                                            list("large_communities")};
+constexpr Column kCollectorColumns[] = {"action",  number("sequence"),     "admin_id", "hash",
+                                        "routers", number("router_count"), "timestamp"};
+constexpr Column kRouterColumns[] = {
+    "action",      number("sequence"), "name",      "hash",      "ip",    "description", number("term_code"),
+    "term_reason", "init_data",        "term_data", "timestamp", "bgp_id"};
+constexpr Column kPeerColumns[] = {"action",
+                                   number("sequence"),
+                                   "hash",
+                                   "router_hash",
+                                   "name",
+                                   "remote_bgp_id",
+                                   "router_ip",
+                                   "timestamp",
+                                   number("remote_asn"),
+                                   "remote_ip",
+                                   "peer_rd",
+                                   number("remote_port"),
+                                   number("local_asn"),
+                                   "local_ip",
+                                   number("local_port"),
+                                   "local_bgp_id",
+                                   "info_data",
+                                   "adv_cap",
+                                   "recv_cap",
+                                   number("remote_holddown"),
+                                   number("adv_holddown"),
+                                   number("bmp_reason"),
+                                   number("bgp_error_code"),
+                                   number("bgp_error_sub_code"),
+                                   "error_text",
+                                   flag("is_l3vpn"),
+                                   flag("is_pre_policy"),
+                                   flag("is_ipv4"),
+                                   flag("is_loc_rib"),
+                                   flag("is_loc_rib_filtered"),
+                                   "table_name"};
+constexpr Column kStatColumns[] = {"action",
+                                   number("sequence"),
+                                   "router_hash",
+                                   "router_ip",
+                                   "peer_hash",
+                                   "peer_ip",
+                                   number("peer_asn"),
+                                   "timestamp",
+                                   number("rejected_prefixes"),
+                                   number("known_dup_prefixes"),
+                                   number("known_dup_withdraws"),
+                                   number("invalid_cluster_list"),
+                                   number("invalid_as_path_loop"),
+                                   number("invalid_originator_id"),
+                                   number("invalid_as_confed_loop"),
+                                   number("num_routes_adj_rib_in"),
+                                   number("num_routes_local_rib")};
+constexpr Column kPeerOptional[] = {"admin_label"};
+constexpr Column kStatExtColumns[] = {"action",      number("sequence"), "router_hash",   "router_ip",    "peer_hash",
+                                      "peer_ip",     number("peer_asn"), "timestamp",     number("type"), "name",
+                                      number("afi"), number("safi"),     number("value"), "raw"};
+constexpr Column kEorColumns[] = {"action",      number("sequence"), "peer_hash",        "router_hash",
+                                  "router_ip",   "peer_ip",          number("peer_asn"), "timestamp",
+                                  number("afi"), number("safi"),     BMPHA_VIEW};
 
 using enum RowPart;
 constexpr RowPart kPrefixLayout[] = {kOwn, kAttributes, kPathId, kOwn, kView, kLarge};
@@ -113,44 +165,51 @@ constexpr RowPart kLsPrefixLayout[] = {kOwn, kLsAttributes, kRelated, kOwn, kVie
 constexpr RowPart kLsSrv6SidLayout[] = {kFamily, kPathId, kView, kAttributes, kLarge, kOwn, kRelated};
 
 // Names of columns that many objects share; the own ones of BGP-LS stand with their text.
-constexpr Name kLsHead[] = {"action",    "sequence",  "hash",    "base_attr_hash", "router_hash",
-                            "router_ip", "peer_hash", "peer_ip", "peer_asn",       "timestamp"};
-constexpr Name kLsAttributeColumns[] = {"as_path", "local_pref", "med", "next_hop"};
-constexpr Name kViewColumns[] = {BMPHA_VIEW};
+constexpr Column kLsHead[] = {"action",    number("sequence"), "hash",    "base_attr_hash",   "router_hash",
+                              "router_ip", "peer_hash",        "peer_ip", number("peer_asn"), "timestamp"};
+constexpr Column kLsAttributeColumns[] = {"as_path", number("local_pref"), number("med"), "next_hop"};
+constexpr Column kViewColumns[] = {BMPHA_VIEW};
 
-std::vector<Name> ls_names(std::span<const Name> head, LsType type, std::span<const RowPart> layout) {
-  std::vector<Name> names(head.begin(), head.end());
-  const auto add = [&names](std::span<const Name> more) { names.insert(names.end(), more.begin(), more.end()); };
+std::vector<Column> ls_names(std::span<const Column> head, LsType type, std::span<const RowPart> layout) {
+  std::vector<Column> names(head.begin(), head.end());
+  const auto add = [&names](std::span<const Column> more) { names.insert(names.end(), more.begin(), more.end()); };
   unsigned own = 0;
   auto related = std::count(layout.begin(), layout.end(), kRelated);
   for (const RowPart part : layout) {
     if (part == kOwn)
-      for (const LsColumn& c : ls_columns(type, own++)) names.push_back(c.name);
+      for (const LsColumn& c : ls_columns(type, own++)) names.emplace_back(c.name, c.kind);
     if (part == kLsAttributes) add(kLsAttributeColumns);
     if (part == kView && head.data() == kLsHead) add(kViewColumns);
     if (part == kRelated)
-      names.push_back(related-- == 2 ? "remote_node_hash" : "local_node_hash");  // the last is local
+      names.emplace_back(related-- == 2 ? "remote_node_hash" : "local_node_hash");  // the last is local
   }
   return names;
 }
 
-// What may stand behind the columns of any route.
-std::span<const Name> route_optional() {
-  static const std::vector<Name> kNames = [] {
-    std::vector<Name> names(extra_column_names().begin(), extra_column_names().end());
-    names.insert(names.end(), route_mark_columns().begin(), route_mark_columns().end());
-    return names;
-  }();
-  return kNames;
+std::vector<Column> texts(std::span<const Name> names) {
+  std::vector<Column> columns;
+  for (const Name name : names) columns.emplace_back(name, ColumnKind::kText);
+  return columns;
 }
 
-ObjectInfo route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
+// What may stand behind the columns of any route.
+std::span<const Column> route_optional() {
+  static const std::vector<Column> kColumns = [] {
+    std::vector<Column> columns = texts(extra_column_names());
+    const std::vector<Column> marks = texts(route_mark_columns());
+    columns.insert(columns.end(), marks.begin(), marks.end());
+    return columns;
+  }();
+  return kColumns;
+}
+
+ObjectInfo route(Name name, TopicSelector topic, std::span<const Column> columns, std::span<const RowPart> layout) {
   return {name, RecordKind::kRoutes, topic, columns, route_optional(), layout, false};
 }
-ObjectInfo ls_route(Name name, TopicSelector topic, std::span<const Name> columns, std::span<const RowPart> layout) {
+ObjectInfo ls_route(Name name, TopicSelector topic, std::span<const Column> columns, std::span<const RowPart> layout) {
   return {name, RecordKind::kRoutes, topic, columns, route_optional(), layout, true};
 }
-ObjectInfo other(Name name, RecordKind kind, TopicSelector topic, std::span<const Name> columns) {
+ObjectInfo other(Name name, RecordKind kind, TopicSelector topic, std::span<const Column> columns) {
   return {name, kind, topic, columns, {}, {}, false};
 }
 
@@ -170,18 +229,18 @@ Table make_table() {
   at(Object::kRtConstraint) = route("rt_constraint", kOther, kRtConstraintColumns, kOwnLayout);
   at(Object::kMvpn) = route("mvpn", kOther, kMvpnColumns, kOwnLayout);
   at(Object::kMdt) = route("mdt", kOther, kMdtColumns, kOwnLayout);
-  static const std::vector<Name> kNodeNames = ls_names(kLsHead, LsType::kNode, kLsNodeLayout);
-  static const std::vector<Name> kLinkNames = ls_names(kLsHead, LsType::kLink, kLsLinkLayout);
-  static const std::vector<Name> kPrefixNames = ls_names(kLsHead, LsType::kPrefixV4, kLsPrefixLayout);
-  static const std::vector<Name> kSidNames = ls_names(kOwnColumns, LsType::kSrv6Sid, kLsSrv6SidLayout);
-  static const std::vector<Name> kPolicyNames = ls_names(kOwnColumns, LsType::kSrPolicy, kOwnLayout);
+  static const std::vector<Column> kNodeNames = ls_names(kLsHead, LsType::kNode, kLsNodeLayout);
+  static const std::vector<Column> kLinkNames = ls_names(kLsHead, LsType::kLink, kLsLinkLayout);
+  static const std::vector<Column> kPrefixNames = ls_names(kLsHead, LsType::kPrefixV4, kLsPrefixLayout);
+  static const std::vector<Column> kSidNames = ls_names(kOwnColumns, LsType::kSrv6Sid, kLsSrv6SidLayout);
+  static const std::vector<Column> kPolicyNames = ls_names(kOwnColumns, LsType::kSrPolicy, kOwnLayout);
   at(Object::kLsNode) = ls_route("ls_node", kLsNode, kNodeNames, kLsNodeLayout);
   at(Object::kLsLink) = ls_route("ls_link", kLsLink, kLinkNames, kLsLinkLayout);
   at(Object::kLsPrefix) = ls_route("ls_prefix", kLsPrefix, kPrefixNames, kLsPrefixLayout);
   at(Object::kLsSrv6Sid) = route("ls_srv6_sid", kOther, kSidNames, kLsSrv6SidLayout);
   at(Object::kLsSrPolicy) = route("ls_sr_policy", kOther, kPolicyNames, kOwnLayout);
   at(Object::kBaseAttribute) = other("base_attribute", RecordKind::kAttributes, kBaseAttribute, kBaseAttributeColumns);
-  at(Object::kBaseAttribute).optional = extra_column_names();
+  at(Object::kBaseAttribute).optional = extra_attribute_columns();
   at(Object::kCollector) = other("collector", RecordKind::kCollector, kCollector, kCollectorColumns);
   at(Object::kRouter) = other("router", RecordKind::kRouter, kRouter, kRouterColumns);
   at(Object::kPeer) = other("peer", RecordKind::kPeer, kPeer, kPeerColumns);
@@ -206,6 +265,9 @@ const ObjectInfo* find_object(std::string_view name) {
   return at == table().end() ? nullptr : &*at;
 }
 
-std::span<const std::string_view> extra_attribute_columns() { return extra_column_names(); }
+std::span<const Column> extra_attribute_columns() {
+  static const std::vector<Column> kColumns = texts(extra_column_names());
+  return kColumns;
+}
 
 }  // namespace bmpha::recv

@@ -54,15 +54,33 @@ enum class RowPart : std::uint8_t {
   kRelated,       // hash of another route that this one names
 };
 
+// What a column's values are, for readers that have types (JSON).
+enum class ColumnKind : std::uint8_t {
+  kText,
+  kNumber,  // decimal, or empty
+  kFlag,    // 0 or 1
+  kList,    // values with one space between them
+  kCommaList,
+};
+
+struct Column {
+  std::string_view name;  // in snake_case
+  ColumnKind kind = ColumnKind::kText;
+  constexpr Column(const char* n) : name(n) {}  // NOLINT: implicit by design
+  constexpr Column(std::string_view n, ColumnKind k) : name(n), kind(k) {}
+  constexpr operator std::string_view() const { return name; }  // NOLINT: implicit by design
+  friend constexpr bool operator==(const Column& c, std::string_view n) { return c.name == n; }
+};
+
 struct ObjectInfo {
   std::string_view name;  // the `T` header
   RecordKind kind{};
   TopicSelector topic{};
-  std::span<const std::string_view> columns;  // in snake_case
+  std::span<const Column> columns;
   // Columns that stand behind those in rows that have something to say in them. Of base_attribute:
   // extra_attribute_columns(), all or none; of routes, these and route_mark_columns() behind them, none, the first ones
   // or all; of peer, one.
-  std::span<const std::string_view> optional;
+  std::span<const Column> optional;
   // Of routes only. An object without a layout has no rows yet.
   std::span<const RowPart> layout;
   bool attributes_first = false;  // the base attribute hash is column 4, in front of the router's hash (BGP-LS)
@@ -74,6 +92,6 @@ const ObjectInfo* find_object(std::string_view name);
 
 // Columns that may stand behind all others of base_attribute and of every route object: attributes that the contract
 // has no column for. All of them or none.
-std::span<const std::string_view> extra_attribute_columns();
+std::span<const Column> extra_attribute_columns();
 
 }  // namespace bmpha::recv

@@ -28,6 +28,14 @@ Result<std::unique_ptr<InputFile>> InputFile::open(const std::string& path) {
   return R(std::unique_ptr<InputFile>(new InputFile(name, std::move(fd))));
 }
 
+std::unique_ptr<InputFile> InputFile::of_bytes(std::string name, Bytes bytes) {
+  std::unique_ptr<InputFile> file(new InputFile(std::move(name), Fd()));
+  file->buffer_.assign(bytes.begin(), bytes.end());
+  file->end_ = bytes.size();
+  file->ended_ = true;
+  return file;
+}
+
 // False: nothing more comes.
 bool InputFile::fill() {
   if (ended_) return false;

@@ -16,6 +16,8 @@ class InputFile {
  public:
   // "-" is standard input. An error names the file.
   static Result<std::unique_ptr<InputFile>> open(const std::string& path);
+  // What is in memory already.
+  static std::unique_ptr<InputFile> of_bytes(std::string name, Bytes bytes);
 
   const std::string& name() const { return name_; }
   // What is there and not yet consumed: at least n bytes, unless the input ends or fails before. Of a pipe, no more

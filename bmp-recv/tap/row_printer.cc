@@ -9,83 +9,11 @@
 
 #include "bmp-recv/obmp_raw.h"
 #include "bmp-recv/text.h"
+#include "common/text_message.h"
 #include "common/utf8.h"
 
 namespace bmpha::recv {
 namespace {
-
-// Columns whose values are decimal numbers. Flags are those whose name begins with is_.
-constexpr std::array<std::string_view, 4> kLists = {"communities", "ext_communities", "large_communities", "labels"};
-constexpr std::string_view kNumbers[] = {"sequence",
-                                         "peer_asn",
-                                         "prefix_len",
-                                         "as_path_count",
-                                         "origin_as",
-                                         "med",
-                                         "local_pref",
-                                         "path_id",
-                                         "afi",
-                                         "safi",
-                                         "router_count",
-                                         "term_code",
-                                         "remote_asn",
-                                         "remote_port",
-                                         "local_asn",
-                                         "local_port",
-                                         "remote_holddown",
-                                         "adv_holddown",
-                                         "bmp_reason",
-                                         "bgp_error_code",
-                                         "bgp_error_sub_code",
-                                         "rejected_prefixes",
-                                         "known_dup_prefixes",
-                                         "known_dup_withdraws",
-                                         "invalid_cluster_list",
-                                         "invalid_as_path_loop",
-                                         "invalid_originator_id",
-                                         "invalid_as_confed_loop",
-                                         "num_routes_adj_rib_in",
-                                         "num_routes_local_rib",
-                                         "rd_type",
-                                         "route_type",
-                                         "size",
-                                         "collector_time",
-                                         "originating_router_ip_len",
-                                         "mac_len",
-                                         "ip_len",
-                                         "mpls_label_1",
-                                         "mpls_label_2",
-                                         "max_response_time",
-                                         "ve_id",
-                                         "ve_block_offset",
-                                         "ve_block_size",
-                                         "label_base",
-                                         "color",
-                                         "distinguisher",
-                                         "protocol_origin",
-                                         "originator_asn",
-                                         "discriminator",
-                                         "priority",
-                                         "preference",
-                                         "member_as",
-                                         "source_as",
-                                         "igp_metric",
-                                         "admin_group",
-                                         "max_link_bw",
-                                         "max_resv_bw",
-                                         "te_default_metric",
-                                         "local_link_id",
-                                         "remote_link_id",
-                                         "node_asn",
-                                         "local_node_asn",
-                                         "remote_node_asn",
-                                         "confed_member_asn",
-                                         "protocol_id",
-                                         "srms_preference",
-                                         "residual_bw",
-                                         "available_bw",
-                                         "utilized_bw",
-                                         "type"};
 
 template <class A>
 bool is_one_of(const A& names, std::string_view name) {
@@ -93,7 +21,7 @@ bool is_one_of(const A& names, std::string_view name) {
 }
 
 bool is_decimal(std::string_view s) {
-  return !s.empty() && s.size() < 20 && s.find_first_not_of("0123456789") == std::string_view::npos &&
+  return !s.empty() && s.size() <= 20 && s.find_first_not_of("0123456789") == std::string_view::npos &&
          (s.size() == 1 || s[0] != '0');
 }
 
@@ -161,19 +89,6 @@ std::string_view at(const std::vector<std::string_view>& row, std::size_t place)
 
 }  // namespace
 
-RowPrinter::Column RowPrinter::column_of(std::string_view name) {
-  Column c{std::string(name)};
-  if (is_one_of(kLists, name)) {
-    c.kind = ColumnKind::kList;
-    if (name == "labels") c.separator = ',';
-  } else if (name.starts_with("is_")) {
-    c.kind = ColumnKind::kFlag;
-  } else if (is_one_of(kNumbers, name)) {
-    c.kind = ColumnKind::kNumber;
-  }
-  return c;
-}
-
 const RowPrinter::Plan& RowPrinter::plan_of(std::string_view object) {
   if (const auto found = plans_.find(object); found != plans_.end()) return found->second;
   constexpr std::size_t kMaxObjects = 1000;  // names come from outside
@@ -181,12 +96,11 @@ const RowPrinter::Plan& RowPrinter::plan_of(std::string_view object) {
   Plan p;
   p.object = object;
   if (const ObjectInfo* info = find_object(object)) {
-    for (const std::string_view name : info->columns) p.columns.push_back(column_of(name));
-    for (const std::string_view name : info->optional) p.columns.push_back(column_of(name));
+    p.columns.assign(info->columns.begin(), info->columns.end());
+    p.columns.insert(p.columns.end(), info->optional.begin(), info->optional.end());
   }
   const auto place = [&](std::string_view name) {
-    const auto found =
-        std::find_if(p.columns.begin(), p.columns.end(), [&](const Column& c) { return c.name == name; });
+    const auto found = std::find(p.columns.begin(), p.columns.end(), name);
     return found == p.columns.end() ? kNone : static_cast<std::size_t>(found - p.columns.begin());
   };
   const bool is_router = object == "router", is_peer = object == "peer";
@@ -246,24 +160,17 @@ const char* RowPrinter::print(const RecordOrigin& origin, std::string_view paylo
 }
 
 const char* RowPrinter::print_rows(const RecordOrigin& origin, std::string_view payload, std::string& out) {
-  std::string_view object;
-  for (;;) {
-    const std::size_t end = payload.find('\n');
-    if (end == std::string_view::npos) return "headers without an end";
-    const std::string_view line = payload.substr(0, end);
-    payload.remove_prefix(end + 1);
-    if (line.empty()) break;
-    if (line.starts_with("T:")) object = line.substr(std::min(line.find_first_not_of(' ', 2), line.size()));
-  }
-  if (object.empty()) return "no T header";
-  const Plan& plan = plan_of(object);
-  const bool print = type_wanted(object);
+  TextMessage message;
+  if (const char* why = parse_framing(payload, message); why != nullptr) return why;
+  const Plan& plan = plan_of(message.object);
+  const bool print = type_wanted(message.object);
   if (!print && plan.router_name == kNone) return nullptr;
-  while (!payload.empty() && !is_done()) {
-    const std::size_t end = payload.find('\n');
-    if (end == std::string_view::npos) return "a row without an end";
-    split_row(payload.substr(0, end), row_);
-    payload.remove_prefix(end + 1);
+  RowCursor cursor(message.rows);
+  std::string_view row;
+  bool complete = false;
+  while (!is_done() && cursor.next(row, complete)) {
+    if (!complete) return "a row without an end";
+    split_row(row, row_);
     if (plan.router_name != kNone && is_one_of(filter_.routers, at(row_, plan.router_name)))
       named_routers_.emplace(at(row_, plan.router_hash));
     if (print && wanted(plan, row_)) print_row(plan, row_, origin, out);
@@ -315,15 +222,20 @@ void RowPrinter::print_json(const Plan& plan, const Row& row, const RecordOrigin
   }
   append_origin(out, origin);
   for (std::size_t n = 1; n < row.size(); ++n) {
-    static const Column kUnnamed;
-    const Column& c = n < plan.columns.size() ? plan.columns[n] : kUnnamed;
+    const bool is_known = n < plan.columns.size();
     out += ',';
-    append_json(out, c.name.empty() ? fmt::format("column_{}", n + 1) : c.name);
+    if (is_known)
+      append_json(out, plan.columns[n].name);
+    else
+      fmt::format_to(std::back_inserter(out), "\"column_{}\"", n + 1);
     out += ':';
     const std::string_view v = row[n];
-    switch (c.kind) {
+    switch (is_known ? plan.columns[n].kind : ColumnKind::kText) {
       case ColumnKind::kList:
-        append_list(out, v, c.separator);
+        append_list(out, v, ' ');
+        continue;
+      case ColumnKind::kCommaList:
+        append_list(out, v, ',');
         continue;
       case ColumnKind::kFlag:
         if (v == "0" || v == "1") {
@@ -366,7 +278,10 @@ void RowPrinter::print_text(const Plan& plan, const Row& row, const RecordOrigin
   for (std::size_t n = 1; n < row.size(); ++n) {
     if (row[n].empty()) continue;
     out += ' ';
-    out += n < plan.columns.size() ? plan.columns[n].name : fmt::format("column_{}", n + 1);
+    if (n < plan.columns.size())
+      out += plan.columns[n].name;
+    else
+      fmt::format_to(std::back_inserter(out), "column_{}", n + 1);
     out += '=';
     append_word(out, row[n]);
   }
@@ -379,7 +294,7 @@ void RowPrinter::print_mark(const RecordOrigin& origin, std::string_view payload
   if (!type_wanted(kind) || !filter_.peers.empty() || !filter_.prefixes.empty() || !router_wanted(hash, {})) return;
   Plan plan;
   plan.object = kind;
-  plan.columns = {{"action"}, {"router_hash"}, {"name"}};
+  plan.columns = {"action", "router_hash", "name"};
   row_ = {"mark", hash};
   if (!payload.empty()) row_.push_back(payload);
   print_row(plan, row_, origin, out);
@@ -398,9 +313,9 @@ void RowPrinter::print_raw(const RecordOrigin& origin, std::string_view payload,
   static const Plan kPlan = [] {
     Plan p;
     p.object = "bmp_raw";
-    for (const char* name : {"action", "router_hash", "router_ip", "router_group", "collector_hash", "admin_id",
-                             "timestamp", "size", "message"})
-      p.columns.push_back(column_of(name));
+    p.columns = {"action",         "router_hash", "router_ip", "router_group",
+                 "collector_hash", "admin_id",    "timestamp", {"size", ColumnKind::kNumber},
+                 "message"};
     return p;
   }();
   row_ = {"add", hash, ip, raw.router_group, collector, raw.admin_id, time, size, hex};

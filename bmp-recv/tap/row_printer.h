@@ -50,12 +50,6 @@ class RowPrinter {
   bool is_done() const { return limit_ != 0 && rows_ >= limit_; }
 
  private:
-  enum class ColumnKind : std::uint8_t { kText, kNumber, kFlag, kList };
-  struct Column {
-    std::string name;
-    ColumnKind kind = ColumnKind::kText;
-    char separator = ' ';  // of a list
-  };
   static constexpr std::size_t kNone = SIZE_MAX;
   // How rows of one object are printed; places are indices of columns.
   struct Plan {
@@ -66,7 +60,6 @@ class RowPrinter {
   };
   using Row = std::vector<std::string_view>;
 
-  static Column column_of(std::string_view name);
   const Plan& plan_of(std::string_view object);
   const char* print_rows(const RecordOrigin& origin, std::string_view payload, std::string& out);
   void print_mark(const RecordOrigin& origin, std::string_view payload, std::string& out);

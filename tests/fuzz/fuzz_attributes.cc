@@ -1,24 +1,14 @@
 // A path attribute field, with AS numbers of four or of two bytes expected; the first byte chooses. Every text must be
 // fit to stand in a column, and the columns those that were announced.
-#include <algorithm>
-#include <cstdlib>
-
 #include "bmp-recv/attribute_text.h"
 #include "bmp-recv/bgp_attributes.h"
 #include "bmp-recv/identity.h"
+#include "tests/fuzz/checks.h"
 
-namespace {
 using namespace bmpha;
 using namespace bmpha::recv;
-
-void require(bool good) {
-  if (!good) std::abort();
-}
-bool is_column(std::string_view text) {
-  return std::none_of(text.begin(), text.end(),
-                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\''; });
-}
-}  // namespace
+using fuzz::is_column;
+using fuzz::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0 || size > 60000) return 0;
@@ -27,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   AttributeFaults faults;
   parse_attributes(Bytes(data + 1, size - 1), (data[0] & 1) != 0, a, faults);
   if (faults.fatal != Fault::kNone) return 0;
-  TextBuffer text;
+  static TextBuffer text;
+  text.clear();
   if (faults.withdraw == Fault::kNone) {
     append_communities(text, a.communities);
     append_ext_communities(text, a.ext_communities);
@@ -39,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (std::size_t n = 0; n < kExtraColumns; ++n) require(is_column(a.extra.column(static_cast<ExtraColumn>(n))));
   text.clear();
   a.extra.append_columns(text);
-  require(static_cast<std::size_t>(std::count(text.view().begin(), text.view().end(), '\t')) == kExtraColumns);
+  require(fuzz::count_of(text.view(), '\t') == kExtraColumns);
   require(!a.extra.any() || text.size() == a.extra.bytes());
   // A row has to fit a record, whatever the attributes say.
   require(text.size() <= 12 * size + 64);

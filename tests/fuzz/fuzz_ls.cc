@@ -1,18 +1,11 @@
 // A BGP-LS NLRI field and a BGP-LS attribute: the first byte chooses distinguisher and path identifiers, the next two
 // say how long the attribute is. Every row must have its columns, fit to stand in text.
-#include <algorithm>
-#include <cstdlib>
-
 #include "bmp-recv/ls_codec.h"
+#include "tests/fuzz/checks.h"
 
-namespace {
 using namespace bmpha;
 using namespace bmpha::recv;
-
-void require(bool good) {
-  if (!good) std::abort();
-}
-}  // namespace
+using fuzz::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   ByteReader r(Bytes(data, size));
@@ -54,10 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                   .size();
     }
     const std::string_view row = text.view();
-    require(static_cast<std::size_t>(std::count(row.begin(), row.end(), '\t')) + 1 == want);
-    require(std::none_of(row.begin(), row.end(), [](char c) {
-      return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == '\'' || c == 0x7f;
-    }));
+    require(fuzz::count_of(row, '\t') + 1 == want && fuzz::is_column(row, true));
     // What the attribute says may stand in every row: as much as RouteWriter counts with, besides the route's own.
     require(row.size() <= codec.repeated_bytes() + 8 * size + 2048);
   }

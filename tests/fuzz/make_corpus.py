@@ -21,7 +21,12 @@ FAMILIES = {
     (2, 133): ("fuzz_nlri_flowspec", b"\1"),
     (1, 134): ("fuzz_nlri_flowspec", b"\2"),
     (2, 134): ("fuzz_nlri_flowspec", b"\3"),
+    (1, 1): ("fuzz_nlri", b"\0"),
+    (2, 1): ("fuzz_nlri", b"\1"),
 }
+for number, safi in enumerate((128, 4, 129, 2)):
+    for afi in (1, 2):
+        FAMILIES[afi, safi] = ("fuzz_nlri_vpn", bytes([number << 1 | afi - 1]))
 
 # NLRI of families, and forms of them, that no recorded stream has.
 MADE = [
@@ -52,6 +57,38 @@ MADE = [
     (2, 133, "18 01200020010db8 026840123456789a 038111 0da1000fffff", "offset"),
     (1, 134, "0b 0001c00002010064 058150", "vpn"),
     (2, 134, "11 0001c00002010064 02683c112345678980", "vpn6"),
+    (1, 4, "30 000641 0a0102 48 000640 000651 0a0103", "labels"),
+    (2, 4, "38 800000 20010db8", "withdrawn"),
+    (1, 128, "88 000640 000651 0000fde900000064 0a0102 70 000000 0001c00002010007 0a0103", "stack"),
+    (2, 128, "00000007 78 000641 000200010000fde9 20010db8", "path-ids"),
+    (1, 129, "58 0000fde900000064 e00001 70 000641 0000fde900000064 e00001", "multicast"),
+    (2, 129, "60 0000fde900000064 ff3e0000", "multicast6"),
+    (1, 2, "18 e00001 08 0a", "multicast"),
+    (2, 2, "00000001 20 ff3e0000", "path-ids"),
+    (1, 1, "00000007 18 0a0102 00000008 18 0a0102 00", "path-ids"),
+    (1, 1, "ff000001 18 0a0102", "large-id"),
+    (2, 1, "00000001 20 20010db8 7f 20010db8000000000000000000000001", "v6"),
+]
+
+# Rows as they stand behind the headers, by object; the first byte of an input is the place of the object here.
+HASH = [f"{n:032x}" for n in range(1, 6)]
+STAMP = "2026-11-21 10:00:00.000001"
+ATTRIBUTES = ["igp", " 65001 { 64512 64513 } 65002", "4", "65002", "192.0.2.1", "5", "100", "65001 192.0.2.9",
+              "65001:1 65001:2", "rt=65001:1 soo=1:2", "192.0.2.7 192.0.2.8", "1", "1", "192.0.2.6"]
+ROUTE = ["add", "7", HASH[0], HASH[1], "192.0.2.254", HASH[2], HASH[3], "192.0.2.1", "65001", STAMP]
+ROWS = [
+    ("unicast_prefix", [ROUTE + ["10.0.0.0", "8", "1"] + ATTRIBUTES + ["3", "100,101", "1", "1", "65001:1:2 65001:3:4"],
+                        ["del"] + ROUTE[1:5] + [""] + ROUTE[6:] + ["2001:db8::", "32", "0"] + [""] * 14 + ["0", "", "0", "1", ""]]),
+    ("peer", [["up", "0", HASH[3], HASH[1], "", "192.0.2.1", "192.0.2.254", STAMP, "65001", "192.0.2.1", "0:0", "40000", "65000",
+               "192.0.2.254", "179", "192.0.2.254", "info", "65: 4-octet", "65: 4-octet", "180", "180", "", "", "", "", "0", "1",
+               "1", "0", "0", "global"],
+              ["down", "1", HASH[3], HASH[1], "", "192.0.2.1", "192.0.2.254", STAMP, "65001", "192.0.2.1", "0:0"] + [""] * 10 +
+              ["3", "6", "2", "administrative shutdown", "0", "1", "1", "0", "0", ""]]),
+    ("router", [["init", "0", "r1", HASH[1], "192.0.2.254", "a router", "", "", "text", "", STAMP, ""]]),
+    ("bmp_stat", [["add", "0", HASH[1], "192.0.2.254", HASH[3], "192.0.2.1", "65001", STAMP] + [str(n) for n in range(9)]]),
+    ("eor", [["add", "0", HASH[3], HASH[1], "192.0.2.254", "192.0.2.1", "65001", STAMP, "1", "1", "1", "1"]]),
+    ("collector", [["change", "0", "default", HASH[4], "192.0.2.254, 192.0.2.253", "2", STAMP]]),
+    ("l3vpn", [ROUTE + ["10.0.0.0", "8", "1"] + ATTRIBUTES + ["0", "100", "1", "1", "65001:1", "0", "65001:1:2"]]),
 ]
 
 
@@ -92,6 +129,73 @@ def monitoring(afi, safi, nlri):
     return struct.pack(">BIB", 3, 6 + len(peer) + len(bgp), 0) + peer + bgp
 
 
+def obmp(message, admin=b"default", group=b"edge"):
+    """A record of the topic of raw messages."""
+    return struct.pack(">4sBBHIBBII16sH", b"OBMP", 1, 7, 78 + len(admin) + len(group), len(message), 0x80, 12, 1700000000, 250,
+                       bytes(range(16)), len(admin)) + admin + bytes(range(16, 32)) + b"\xc0\0\2\1" + bytes(12) + \
+        struct.pack(">H", len(group)) + group + struct.pack(">I", 1) + message
+
+
+def packets(stream, size):
+    """IP packets of a connection that carries the stream: SYN, data, FIN."""
+    pieces = [stream[at:at + size] for at in range(0, len(stream), size)]
+    sequence = 1000
+    for flags, data in [(0x02, b""), *((0x18, piece) for piece in pieces), (0x11, b"")]:
+        tcp = struct.pack(">HHIIBBHHH", 40000, 1790, sequence, 1, 0x50, flags, 65535, 0, 0) + data
+        yield struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, b"\xc0\0\2\1", b"\xc0\0\2\2") + tcp
+        sequence += len(data) + (flags & 1) + (flags >> 1 & 1)
+
+
+def pcap(stream):
+    return struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101) + b"".join(
+        struct.pack("<IIII", 1700000000, n, len(p), len(p)) + p for n, p in enumerate(packets(stream, 150)))
+
+
+def pcapng(stream):
+    def block(kind, body):
+        body += bytes(-len(body) % 4)
+        return struct.pack(">II", kind, 12 + len(body)) + body + struct.pack(">I", 12 + len(body))
+    options = struct.pack(">HHB3x", 9, 1, 9) + struct.pack(">HHQ", 14, 8, 5) + struct.pack(">HH", 0, 0)
+    out = block(0x0a0d0d0a, struct.pack(">IHHq", 0x1a2b3c4d, 1, 0, -1)) + block(1, struct.pack(">HHI", 101, 0, 0) + options)
+    for n, p in enumerate(packets(stream, 200)):
+        out += block(6, struct.pack(">IIIII", 0, 395812, n, len(p), len(p)) + p) if n % 3 else block(3, struct.pack(">I", len(p)) + p)
+    return out
+
+
+def segments(stream):
+    """The form with a first byte of 0: flags and connection, sequence, length, data; the second piece comes late."""
+    pieces = [stream[at:at + 60] for at in range(0, min(len(stream), 180), 60)]
+    out = b"\0" + bytes([2, 0, 0])
+    for n in (0, 2, 1):
+        if n < len(pieces):
+            out += bytes([0x18, 1 + 60 * n, len(pieces[n])]) + pieces[n]
+    return out + bytes([0x11, 181, 0])
+
+
+# By type of the message: first byte of fuzz_messages, kind of fuzz_session.
+MESSAGES = {0: (2, 9), 1: (0, 10), 2: (4, 11), 3: (3, 12), 4: (5, 14), 5: (5, 15), 6: (1, 13)}
+
+
+def session_message(version, kind, body):
+    """The message in the form of fuzz_session."""
+    number = MESSAGES[kind][1]
+    if kind in (4, 5):
+        return struct.pack(">BH", number, len(body)) + body
+    content = body[42:]
+    if kind == 0 and version == 3:
+        number, content = 0, body[61:]
+    if kind == 3:
+        content = b""
+    flags = (body[1] & 0x40) >> 1 | (body[1] & 0x10) << 2 | (body[1] & 0x20) << 2
+    return struct.pack(">BH", number | (0x10 if body[1] & 0x80 else 0) | flags, len(content)) + content
+
+
+for number, (name, rows) in enumerate(ROWS):
+    lines = "".join("\t".join(row) + "\n" for row in rows).encode()
+    write("fuzz_text_rows", name, bytes([number]) + lines)
+    write("fuzz_text_rows", f"{name}-whole",
+          bytes([len(ROWS)]) + f"V: 1.7\nC_HASH_ID: {HASH[4]}\nT: {name}\nL: {len(lines)}\nR: {len(rows)}\n\n".encode() + lines)
+
 for afi, safi, text, name in MADE:
     write_nlri(afi, safi, bytes.fromhex(text), name)
     write("fuzz_bmp", f"made-{afi}-{safi}-{name}", monitoring(afi, safi, bytes.fromhex(text)))
@@ -101,18 +205,29 @@ for source in sys.argv[1:]:
     stream = pathlib.Path(source).read_bytes()
     write("fuzz_framer", stem, b"\x61" + stream[:3000])
     write("fuzz_bmp", stem, stream[:6000])
+    write("fuzz_packet_file", f"{stem}-pcap", pcap(stream[:700]))
+    write("fuzz_packet_file", f"{stem}-pcapng", pcapng(stream[:700]))
+    write("fuzz_packet_file", f"{stem}-segments", segments(stream))
+    session = b""
     at, seen = 0, set()
     while at + 6 <= len(stream):
-        _, size, kind = struct.unpack(">BIB", stream[at:at + 6])
+        version, size, kind = struct.unpack(">BIB", stream[at:at + 6])
         body = stream[at + 6:at + size]
         at += size
         if len(body) + 6 < size:
             break
+        if len(session) < 3000 and len(body) < 1000 and kind in MESSAGES:
+            session += session_message(version, kind, body)
         key = (kind, len(body).bit_length())
         if key not in seen and len(body) < 3000:
             seen.add(key)
             write("fuzz_bmp", f"{stem}-type{kind}-{len(body)}", struct.pack(">BIB", 3, size, kind) + body)
-        if kind == 0 and len(body) > 61:
+            if kind in MESSAGES:
+                write("fuzz_messages", f"{stem}-type{kind}-{len(body)}",
+                      bytes([MESSAGES[kind][0]]) + body[0 if kind in (4, 5) else 42:])
+            if kind in (1, 3):
+                write("fuzz_obmp_raw", f"{stem}-type{kind}-{len(body)}", obmp(struct.pack(">BIB", 3, size, kind) + body))
+        if version == 3 and kind == 0 and len(body) > 61:
             update = body[61:]
             shape = (min(struct.unpack(">H", update[:2])[0], 9), len(update) // 40)
             if ("u", shape) not in seen:
@@ -134,3 +249,5 @@ for source in sys.argv[1:]:
             if ("o", length) not in seen:
                 seen.add(("o", length))
                 write("fuzz_open", f"{stem}-{length}", message)
+    for form in (0x03, 0x5b, 0x9f):
+        write("fuzz_session", f"{stem}-{form:02x}", bytes([form]) + session)

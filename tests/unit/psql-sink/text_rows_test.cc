@@ -23,37 +23,6 @@ const char* parse(const std::vector<std::string>& row, UnicastRow& out) {
 std::vector<std::string> good_route() { return route_row(10, "10.1.2.0", 24, 7); }
 }  // namespace
 
-TEST_CASE("framing: T is found among other headers, rows begin behind the blank line") {
-  TextMessage m;
-  CHECK(parse_framing("V: 1.7\nX: y\nT: peer\nL: 3\n\na\tb\n", m) == nullptr);
-  CHECK(m.object == "peer");
-  CHECK(m.rows == "a\tb\n");
-  CHECK(parse_framing("T:peer\n\n", m) == nullptr);
-  CHECK(m.rows.empty());
-}
-
-TEST_CASE("framing: what is wrong is named") {
-  TextMessage m;
-  for (const char* bad : {"", "\n", "V: 1.7\n\nrow\n", "T: peer", "T: peer\n", "no colon\n\n", "OBMP\x01\x07"}) {
-    CAPTURE(bad);
-    CHECK(parse_framing(bad, m) != nullptr);
-  }
-}
-
-TEST_CASE("framing: no truncation of a message is taken for another message") {
-  const std::string whole = message("unicast_prefix", {good_route(), good_route()});
-  for (std::size_t n = 0; n < whole.size(); ++n) {
-    TextMessage m;
-    if (parse_framing(std::string_view(whole).substr(0, n), m) != nullptr) continue;
-    RowCursor cursor(m.rows);
-    std::string_view row;
-    bool complete = false;
-    std::size_t whole_rows = 0;
-    while (cursor.next(row, complete)) whole_rows += complete ? 1 : 0;
-    CHECK(whole_rows <= 1);
-  }
-}
-
 TEST_CASE("prefixes: family, host bits, limits") {
   struct Case {
     const char* address;
