@@ -56,8 +56,8 @@ struct Stream {
       w.u16(0x4104);
       w.u32(4200000001);
     }
-    static constexpr std::pair<std::uint16_t, std::uint8_t> kFamilies[] = {
-        {1, 1}, {2, 1}, {1, 2}, {1, 4}, {2, 4}, {1, 128}, {2, 128}, {1, 129}, {25, 70}, {25, 65}, {1, 5}, {16388, 71}};
+    static constexpr std::pair<std::uint16_t, std::uint8_t> kFamilies[] = {{1, 1},   {2, 1},   {1, 4},
+                                                                           {1, 128}, {25, 70}, {16388, 71}};
     const auto each = [&](std::uint8_t code, std::uint8_t value) {
       w.u8(code);
       w.u8(static_cast<std::uint8_t>(4 * std::size(kFamilies)));

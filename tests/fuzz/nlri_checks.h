@@ -28,7 +28,7 @@ void check_nlri(Bytes field, std::size_t columns, Parse parse, Print print) {
       print(text, list[n]);
       const std::string_view s = text.view();
       require(count_of(s, '\t') == columns - 1);
-      require(std::all_of(s.begin(), s.end(), [](char c) { return c == '\t' || (c >= ' ' && c < 0x7f); }));
+      require(is_column(s, true) && is_ascii(s));
       key.clear();
       append_key(key, list[n]);
       require(!key.empty());

@@ -56,16 +56,18 @@ class RecordCheck : public recv::RecordSink {
     require(info != nullptr);
     const std::size_t columns = info->columns.size(), extra = columns + recv::extra_attribute_columns().size(),
                       optional = columns + info->optional.size();
-    std::size_t rows = 0, tabs = 0;
-    for (const char c : data) {
-      require(c != '\0' && c != '\r' && c != '\'');
-      if (c == '\t') ++tabs;
-      if (c != '\n') continue;
-      require(tabs + 1 == columns || tabs + 1 == extra || tabs + 1 == optional);
-      tabs = 0;
+    std::size_t rows = 0;
+    while (!data.empty()) {
+      const std::size_t end = data.find('\n');
+      require(end != std::string_view::npos);
+      const std::string_view row = data.substr(0, end);
+      require(is_column(row, true));
+      const std::size_t count = count_of(row, '\t') + 1;
+      require(count == columns || count == extra || count == optional);
+      data.remove_prefix(end + 1);
       ++rows;
     }
-    require(rows == want && tabs == 0);
+    require(rows == want);
   }
   std::uint64_t seq_ = 0;
 };
