@@ -23,9 +23,7 @@ std::vector<const ObjectInfo*> all_objects() {
 }
 std::vector<Column> all_columns(const ObjectInfo& o) {
   std::vector<Column> all(o.columns.begin(), o.columns.end());
-  const bool has_attributes = o.kind == RecordKind::kRoutes || o.kind == RecordKind::kAttributes;
-  const auto more = has_attributes ? extra_attribute_columns() : o.optional;
-  all.insert(all.end(), more.begin(), more.end());
+  all.insert(all.end(), o.optional.begin(), o.optional.end());
   return all;
 }
 
@@ -117,9 +115,11 @@ std::vector<std::string> route(const std::string& prefix, const std::string& len
 TEST_CASE("docs/wire.md lists the columns of every object and what they hold") {
   std::string want = "```\n";
   for (const ObjectInfo* o : all_objects()) want += written(o->name, o->columns);
-  want += written("attributes", extra_attribute_columns());
-  for (const ObjectInfo* o : all_objects())
-    if (!o->optional.empty()) want += written("optional of " + std::string(o->name), o->optional);
+  // What may stand behind them: the first of routes and base_attribute, both of routes, the last of peer.
+  const std::span<const Column> more = object_info(Object::kUnicastPrefix).optional;
+  const std::size_t attributes = extra_attribute_columns().size();
+  want += written("attributes", more.first(attributes)) + written("marks", more.subspan(attributes));
+  want += written("label", object_info(Object::kPeer).optional);
   want += "```\n";
   const std::string page = wire_page();
   const std::size_t section = page.find("\n### Names of the columns\n");
