@@ -21,6 +21,7 @@ FAMILIES = {
     (2, 133): ("fuzz_nlri_flowspec", b"\1"),
     (1, 134): ("fuzz_nlri_flowspec", b"\2"),
     (2, 134): ("fuzz_nlri_flowspec", b"\3"),
+    (1, 66): ("fuzz_nlri_mdt", b""),
     (1, 1): ("fuzz_nlri", b"\0"),
     (2, 1): ("fuzz_nlri", b"\1"),
 }
@@ -57,6 +58,8 @@ MADE = [
     (2, 133, "18 01200020010db8 026840123456789a 038111 0da1000fffff", "offset"),
     (1, 134, "0b 0001c00002010064 058150", "vpn"),
     (2, 134, "11 0001c00002010064 02683c112345678980", "vpn6"),
+    (1, 66, "80 0000fde800000001 c0000201 e8000101 80 0001c00002010007 c0000202 e8000102", "two"),
+    (1, 66, "00000007 80 0000fde800000001 c0000201 e8000101", "path-ids"),
     (1, 4, "30 000641 0a0102 48 000640 000651 0a0103", "labels"),
     (2, 4, "38 800000 20010db8", "withdrawn"),
     (1, 128, "88 000640 000651 0000fde900000064 0a0102 70 000000 0001c00002010007 0a0103", "stack"),
@@ -233,6 +236,13 @@ for source in sys.argv[1:]:
             if ("u", shape) not in seen:
                 seen.add(("u", shape))
                 write("fuzz_update", f"{stem}-{shape[0]}-{shape[1]}", b"\x01" + update)
+            values = dict(attributes(update))
+            if values:
+                path = b"".join(struct.pack(">BBH", 0x50, kind, len(value)) + value for kind, value in values.items()
+                                if kind not in (14, 15))
+                if ("a", frozenset(values)) not in seen and len(path) < 600:
+                    seen.add(("a", frozenset(values)))
+                    write("fuzz_attributes", f"{stem}-{'-'.join(map(str, sorted(values)))}", b"\1" + path)
             for attribute, value in attributes(update):
                 if attribute not in (14, 15):
                     continue
@@ -241,6 +251,10 @@ for source in sys.argv[1:]:
                 shape = (afi, safi, attribute, nlri[:1], len(nlri))
                 if shape not in seen:
                     seen.add(shape)
+                    if afi == 16388 and attribute == 14:
+                        link_state = values.get(29, b"")
+                        write("fuzz_ls", f"{stem}-{nlri[:2].hex()}-{len(nlri)}",
+                              struct.pack(">BH", safi - 71 | 2, len(link_state)) + link_state + nlri)
                     write_nlri(afi, safi, nlri, f"{stem}-{attribute}-{nlri[:1].hex()}-{len(nlri)}")
         if kind == 3:
             open_at = 42 + 20
