@@ -19,6 +19,12 @@ std::string check_listen(const std::string& text) {
              ? std::string()
              : "expected ADDRESS:PORT such as 192.0.2.1:1790 or [::]:1790, with ,tag=NAME if wanted";
 }
+std::string check_dial(const std::string& text) {
+  ListenAddress a;
+  return parse_dial_address(text, a) ? std::string()
+                                     : "expected HOST:PORT such as 192.0.2.1:1790, [2001:db8::1]:1790 or "
+                                       "r1.example.net:1790, with ,tag=NAME if wanted";
+}
 std::string check_prefix(const std::string& text) {
   IpPrefix p;
   return parse_ip_prefix(text, p) ? std::string() : "expected a prefix such as 192.0.2.0/24 or 2001:db8::/32";
@@ -31,7 +37,7 @@ std::string check_name(const std::string& text) {
 std::vector<ListenAddress> parsed(const std::vector<std::string>& texts) {
   std::vector<ListenAddress> list;
   for (const std::string& text : texts)
-    if (ListenAddress a; parse_listen_address(text, a)) list.push_back(std::move(a));
+    if (ListenAddress a; parse_dial_address(text, a)) list.push_back(std::move(a));
   return list;
 }
 
@@ -77,7 +83,8 @@ void add_options(Options& o, Config& c) {
          check_name);
   o.list("listen", &c.listen, "address to accept routers on, ADDRESS:PORT[,tag=NAME]", check_listen);
   o.choice("router-id", &c.router_id, {"ip", "sysname", "tag"}, "what identifies a router");
-  o.list("dial", &c.dial, "router that listens for collectors, to be dialled, ADDRESS:PORT[,tag=NAME]", check_listen);
+  o.list("dial", &c.dial, "router that listens for collectors, to be dialled, HOST:PORT[,tag=NAME]", check_dial);
+  o.flag("reverse-dns", &c.reverse_dns, "name routers without a sysName by their addresses' names");
   o.list("router-group", &c.router_groups, "group of routers, NAME=PREFIX or NAME=/REGEX/ of their names",
          check_router_group);
   o.choice("compat", &c.compat, {"none", "openbmp-psql"}, "whose hashes identify collector, routers, peers and routes");

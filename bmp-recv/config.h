@@ -19,6 +19,7 @@ struct Config {
   std::vector<std::string> listen{"[::]:1790"};
   std::string router_id = "ip";
   std::vector<std::string> dial;  // routers that listen
+  bool reverse_dns = false;
   std::vector<std::string> router_groups;
   bool bmp_raw = false;
   std::string compat = "none";

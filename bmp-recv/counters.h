@@ -56,6 +56,8 @@ struct Counters {
   std::uint64_t read_bytes = 0;
   std::uint64_t sessions_opened = 0;
   std::uint64_t sessions_refused = 0;  // allow list, limit, router id in use
+  std::uint64_t name_lookups = 0;      // names of routers' addresses that were asked for
+  std::uint64_t names_not_found = 0;   // ... and are not there
   std::uint64_t handshake_timeouts = 0;
   std::uint64_t idle_timeouts = 0;
   std::uint64_t resets = 0;       // sessions closed on the gate's request

@@ -42,6 +42,8 @@ constexpr Counted kCounted[] = {
     {&Counters::sessions_opened, "bmpha_recv_sessions_opened_total", "sessions begun"},
     {&Counters::sessions_refused, "bmpha_recv_sessions_refused_total",
      "connections refused: allow list, limit, router id in use"},
+    {&Counters::name_lookups, "bmpha_recv_name_lookups_total", "names of routers' addresses that were asked for"},
+    {&Counters::names_not_found, "bmpha_recv_names_not_found_total", "addresses of routers that have no name"},
     {&Counters::handshake_timeouts, "bmpha_recv_handshake_timeouts_total", "connections closed by handshake-timeout"},
     {&Counters::idle_timeouts, "bmpha_recv_idle_timeouts_total", "sessions closed by idle-timeout"},
     {&Counters::resets, "bmpha_recv_resets_total", "sessions closed on the gate's request"},

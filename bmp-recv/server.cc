@@ -52,9 +52,12 @@ struct Server::Listener {
 struct Server::Connection {
   Fd fd;
   std::unique_ptr<Loop::Watch> watch;  // before fd in destruction: see ~Connection
-  std::string ip;
+  IpAddress address{};
+  std::string ip;  // the same as text
   std::uint16_t port = 0;
   std::string tag;
+  bool is_unnamed = false;             // not read yet: its address's name is awaited
+  std::string dns_name;                // of its address; empty: not known
   std::optional<std::size_t> dialled;  // number of its address in the Dialer
   Phase phase = Phase::kHandshake;
   bool dropped = false;
@@ -90,7 +93,9 @@ Server::Server(Loop& loop, const Config& config)
       collector_(openbmp_hashes_ ? compat::collector_hash(collector_id_) : collector_hash(collector_id_)),
       groups_(config.router_groups),
       ring_(config.ring_bytes),
-      dialer_(config.dial_addresses()),
+      resolver_([this] { loop_.post([this] { on_answers(); }); }),
+      dialer_(config.dial_addresses(),
+              [this](std::size_t number, const std::string& host) { return resolver_.ask_addresses(number, host); }),
       buffer_(kReadSize + 2 * std::size_t{kMaxBmpMessage}),
       started_(BootClock::now()) {}
 Server::~Server() = default;
@@ -197,6 +202,7 @@ Server::Connection& Server::add_connection(Accepted accepted, const std::string&
   auto connection = std::make_unique<Connection>();
   Connection& c = *connection;
   c.fd = std::move(accepted.fd);
+  c.address = accepted.ip;
   c.ip = ip_text(accepted.ip);
   c.port = accepted.port;
   c.tag = tag;
@@ -207,6 +213,7 @@ Server::Connection& Server::add_connection(Accepted accepted, const std::string&
 }
 
 void Server::start_connection(Connection& c) {
+  if (config_.reverse_dns) ask_name(c);
   if (router_id_ != "sysname") {
     c.id = identity_of(router_id_ == "tag" ? c.tag : c.ip);
     c.id_known = true;
@@ -216,10 +223,43 @@ void Server::start_connection(Connection& c) {
   arm(c);
 }
 
+// ---- names
+
+// Nothing is read before the name is known: it belongs to the session from its first record on. A name that has been
+// known before costs no time.
+void Server::ask_name(Connection& c) {
+  const NameCache::Answer answer = names_.look(c.address, BootClock::now());
+  if (answer.is_due && resolver_.ask_name(c.address)) ++shared_.counters.name_lookups;
+  c.dns_name = answer.name;
+  c.is_unnamed = !answer.is_known;
+}
+
+void Server::name_known(Connection& c) {
+  c.is_unnamed = false;
+  c.accepted = BootClock::now();  // its time for the handshake begins now
+  arm(c);
+}
+
+void Server::on_answers() {
+  const BootTime now = BootClock::now();
+  Resolver::Answers answers = resolver_.take();
+  for (Resolver::NameAnswer& a : answers.names) {
+    if (a.name.empty()) ++shared_.counters.names_not_found;
+    const std::string name = clean(a.name, 200);
+    names_.store(a.address, name, now);
+    for (const auto& c : connections_) {
+      if (!c->is_unnamed || c->address != a.address) continue;
+      c->dns_name = name;
+      name_known(*c);
+    }
+  }
+  for (Resolver::AddressAnswer& a : answers.addresses) dialer_.resolved(a.number, std::move(a.addresses), a.error, now);
+}
+
 // ---- reading
 
 void Server::arm(Connection& c) {
-  if (!c.dropped && !c.paused && c.phase != Phase::kWaiting) c.watch->arm();
+  if (!c.dropped && !c.paused && !c.is_unnamed && c.phase != Phase::kWaiting) c.watch->arm();
 }
 
 void Server::on_readable(Connection& c) {
@@ -340,7 +380,10 @@ bool Server::identify(Connection& c, const BmpFrame& first) {
   Initiation init;
   if (static_cast<BmpType>(first.type) == BmpType::kInitiation)
     (void)parse_initiation(ByteReader(first.body), init);  // faults are counted when the decoder sees it
-  if (!init.sys_name.empty()) c.name = bytes_text(init.sys_name);
+  if (!init.sys_name.empty())
+    c.name = bytes_text(init.sys_name);
+  else if (!c.dns_name.empty())
+    c.name = c.dns_name;
   if (c.name.empty()) c.name = c.ip;
   if (c.id_known) return true;
   if (init.sys_name.empty()) {
@@ -382,11 +425,12 @@ void Server::begin(Connection& c) {
   s.identity = {c.id, c.session, collector_, openbmp_hashes_};
   s.router_ip = c.ip;
   s.name = c.name;
+  s.dns_name = c.dns_name;
   s.dump = {config_.eor_quiet, config_.dump_cap};
   s.raw = c.emitter.get();
   s.publish_raw = config_.bmp_raw;
   s.collector_id = collector_id_;
-  if (IpPrefix ip; parse_ip_prefix(c.ip, ip)) s.router_group = groups_.group_of(c.name, ip.address);
+  s.router_group = groups_.group_of(c.name, c.address);
   c.decoder = std::make_unique<SessionDecoder>(std::move(s), shared_, *c.emitter);
   c.decoder->begin(c.times);
   ++shared_.counters.sessions_opened;
@@ -519,6 +563,10 @@ void Server::tick() {
 }
 
 void Server::tick_connection(Connection& c, BootTime now) {
+  if (c.is_unnamed) {
+    if (now - c.accepted >= kNameWait) name_known(c);
+    return;
+  }
   if (c.phase == Phase::kWaiting) return tick_waiting(c, now);
   if (c.phase == Phase::kHandshake) {
     // A paused connection is not read, so its end would not be noticed.

@@ -16,9 +16,11 @@
 #include "bmp-recv/gate_link.h"
 #include "bmp-recv/loop.h"
 #include "bmp-recv/malformed_store.h"
+#include "bmp-recv/name_cache.h"
 #include "bmp-recv/publisher.h"
 #include "bmp-recv/record_ring.h"
 #include "bmp-recv/replay.h"
+#include "bmp-recv/resolver.h"
 #include "bmp-recv/router_groups.h"
 #include "bmp-recv/session_decoder.h"
 #include "bmp-recv/state_dump.h"
@@ -39,6 +41,8 @@ class Server {
   static constexpr Millis kClashLasts{15 * 60'000};
   static constexpr Millis kReleaseWait{3000};
   static constexpr std::size_t kMaxRouters = 100000;
+  // A connection is read without its address's name after this.
+  static constexpr Millis kNameWait{2000};
 
   Server(Loop& loop, const Config& config);
   ~Server();
@@ -66,6 +70,9 @@ class Server {
   void dial(BootTime now);
   Connection& add_connection(Accepted accepted, const std::string& tag, BootTime now);
   void start_connection(Connection& c);
+  void ask_name(Connection& c);
+  void name_known(Connection& c);
+  void on_answers();
   void on_readable(Connection& c);
   void read(Connection& c);
   void process(Connection& c, Bytes data);
@@ -118,6 +125,8 @@ class Server {
   std::unique_ptr<Publisher> publisher_;
   MetricsServer metrics_;
   MalformedStore malformed_;
+  NameCache names_;
+  Resolver resolver_;
   Dialer dialer_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unique_ptr<Replay> replay_;

@@ -251,6 +251,7 @@ void SessionDecoder::on_initiation(ByteReader body) {
   Initiation init;
   if (const Fault f = parse_initiation(body, init); f != Fault::kNone) count_fault(f);
   shared_.counters.unknown_tlvs += init.unknown;
+  if (init.sys_name.empty()) init.sys_name = settings_.dns_name;
   shared_.rows.clear();
   append_router_init(shared_.rows, router_seq_++, router_, init, stamp_of(builder_.times().wall_us));
   emit_row(RecordKind::kRouter, TopicSelector::kRouter, "router", settings_.identity.router, false);

@@ -48,7 +48,8 @@ class SessionDecoder {
   struct Settings {
     RecordBuilder::Identity identity;
     std::string router_ip;
-    std::string name;  // for display
+    std::string name;      // for display
+    std::string dns_name;  // of the router where its Initiation has none; empty: not known
     DumpTracker::Settings dump;
     RawSink* raw = nullptr;  // null: nobody wants them
     // Every message is published as it came, too (bmp_raw), labelled with these.

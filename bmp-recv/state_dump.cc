@@ -53,6 +53,8 @@ Json counters_json(const Counters& c) {
           {"read_bytes", c.read_bytes},
           {"sessions_opened", c.sessions_opened},
           {"sessions_refused", c.sessions_refused},
+          {"name_lookups", c.name_lookups},
+          {"names_not_found", c.names_not_found},
           {"handshake_timeouts", c.handshake_timeouts},
           {"idle_timeouts", c.idle_timeouts},
           {"resets", c.resets},

@@ -44,6 +44,16 @@ bool parse_decimal(std::string_view text, T& out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// Letters, digits, hyphens and dots, with a letter in it: "192.0.2" is no name, but an address with an error in it.
+bool is_host_name(std::string_view host) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_plain = [&](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  };
+  return host.size() <= 253 && std::all_of(host.begin(), host.end(), is_plain) &&
+         std::any_of(host.begin(), host.end(), is_letter);
+}
+
 void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
 
 // bind(2) or connect(2).
@@ -107,7 +117,7 @@ bool parse_ip_prefix(const std::string& text, IpPrefix& out) {
   return true;
 }
 
-bool parse_listen_address(const std::string& text, ListenAddress& out) {
+bool parse_dial_address(const std::string& text, ListenAddress& out) {
   ListenAddress a;
   const std::size_t comma = text.find(',');
   a.text = text.substr(0, comma);
@@ -122,9 +132,25 @@ bool parse_listen_address(const std::string& text, ListenAddress& out) {
   a.host = parts->host;
   a.port = parts->port;
   IpAddress ip{};
-  if (!parse_ip(a.host, ip, a.v6) || a.v6 != parts->is_bracketed) return false;
+  const bool is_ip = parse_ip(a.host, ip, a.v6);
+  a.is_name = !is_ip;
+  if (is_ip ? a.v6 != parts->is_bracketed : parts->is_bracketed || !is_host_name(a.host)) return false;
   out = std::move(a);
   return true;
+}
+
+bool parse_listen_address(const std::string& text, ListenAddress& out) {
+  ListenAddress a;
+  if (!parse_dial_address(text, a) || a.is_name) return false;
+  out = std::move(a);
+  return true;
+}
+
+ListenAddress with_host(ListenAddress named, const IpAddress& address) {
+  named.host = ip_text(address);
+  named.v6 = !is_mapped(address);
+  named.is_name = false;
+  return named;
 }
 
 Result<Fd> listen_on(const ListenAddress& a) {

@@ -46,10 +46,15 @@ struct ListenAddress {
   std::string host;
   std::uint16_t port = 0;
   bool v6 = false;
-  std::string tag;  // empty: none
+  bool is_name = false;  // host is to be looked up first
+  std::string tag;       // empty: none
 };
 // "ADDR:PORT" or "ADDR:PORT,tag=NAME"; IPv6 in brackets.
 [[nodiscard]] bool parse_listen_address(const std::string& text, ListenAddress& out);
+// The same, or a name in place of ADDR.
+[[nodiscard]] bool parse_dial_address(const std::string& text, ListenAddress& out);
+// What that name stands for.
+ListenAddress with_host(ListenAddress named, const IpAddress& address);
 
 // [::] takes IPv4 as well.
 Result<Fd> listen_on(const ListenAddress& address);

@@ -580,3 +580,64 @@ TEST_CASE("a router that listens is dialled, again when it comes late or has gon
   close(listener);
   CHECK(gate.of(id).back().envelope.session.number == 2);
 }
+
+TEST_CASE("a router to dial may be a name, and a connection to what it stands for is one of that address") {
+  const std::uint16_t port = free_port();
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_port = htons(port);
+  inet_pton(AF_INET, "127.0.0.1", &a.sin_addr);
+  const int on = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  REQUIRE(bind(listener, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0);
+  REQUIRE(listen(listener, 1) == 0);
+  Node node([&](Config& c) { c.dial = {"localhost:" + std::to_string(port)}; });
+  const int router = accept(listener, nullptr, nullptr);
+  REQUIRE(router >= 0);
+  const std::string hello = initiation("r1");
+  REQUIRE(::send(router, hello.data(), hello.size(), 0) == static_cast<ssize_t>(hello.size()));
+  Gate gate(node.zmq, node.config.gate_socket, 11);
+  CHECK(gate.wait_records(Node::id("127.0.0.1"), 2));
+  close(router);
+  close(listener);
+}
+
+TEST_CASE("with reverse-dns a router without a sysName has the name of its address, groups by name included") {
+  const auto description = be16(1) + be16(4) + "test";
+  for (const bool has_name : {false, true}) {
+    CAPTURE(has_name);
+    Node node([](Config& c) {
+      c.reverse_dns = true;
+      c.bmp_raw = true;
+      c.router_groups = {"here=/localhost/", "there=/^r1$/"};
+    });
+    Gate gate(node.zmq, node.config.gate_socket, 11);
+    const RouterId id = Node::id("127.0.0.1");
+    for (std::size_t session = 1; session <= 2; ++session) {  // asked for, and remembered
+      Router router(node.port);
+      REQUIRE(router.send((has_name ? initiation("r1") : bmp(4, description)) + kUp));
+      REQUIRE(gate.wait_records(id, session * 5 + (session - 1)));  // begin, raw, router, raw, peer; end
+      const std::vector<Seen> got = gate.of(id);
+      const std::size_t first = (session - 1) * 6;
+      const std::string name = got[first].data;
+      if (has_name) {
+        CHECK(name == "r1");
+      } else {
+        CHECK(name.find("localhost") != std::string::npos);
+      }
+      CHECK(got[first + 2].rows.at(0)[2] == name);
+      CHECK(got[first + 1].data.find(has_name ? "there" : "here") != std::string::npos);
+      router.end();
+      REQUIRE(gate.wait_records(id, session * 6));
+    }
+  }
+}
+
+TEST_CASE("with reverse-dns a router whose address has no name, or whose name server is silent, is read all the same") {
+  Node node([](Config& c) { c.reverse_dns = true; });
+  Router router(node.port, "127.200.200.200");
+  REQUIRE(router.send(bmp(4, be16(1) + be16(4) + "test") + kUp));
+  Gate gate(node.zmq, node.config.gate_socket, 11);
+  CHECK(gate.wait_records(Node::id("127.200.200.200"), 3));
+}

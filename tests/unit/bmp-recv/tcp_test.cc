@@ -46,6 +46,36 @@ TEST_CASE("listen addresses") {
     CHECK(a.host == c.host);
     CHECK(a.port == c.port);
     CHECK(a.tag == c.tag);
+    CHECK_FALSE(a.is_name);
+  }
+}
+
+TEST_CASE("an address to dial is an address or a name") {
+  const struct {
+    std::string text;
+    bool good, name;
+  } cases[] = {{"r1.example.net:1790", true, true},
+               {"localhost:1,tag=a", true, true},
+               {"192.0.2.1:1790", true, false},
+               {"[2001:db8::1]:1790", true, false},
+               {"192.0.2:1790", false, false},
+               {"192.0.2.256:1790", false, false},
+               {"2001:db8::1:1790", false, false},
+               {"[r1]:1790", false, false},
+               {"r1 r2:1790", false, false},
+               {"r1", false, false},
+               {":1790", false, false},
+               {std::string(254, 'a') + ":1", false, false}};
+  for (const auto& c : cases) {
+    CAPTURE(c.text);
+    ListenAddress a;
+    CHECK(parse_dial_address(c.text, a) == c.good);
+    CHECK(a.is_name == c.name);
+    if (!c.name) continue;
+    IpPrefix six;
+    REQUIRE(parse_ip_prefix("2001:db8::1", six));
+    const ListenAddress there = with_host(a, six.address);
+    CHECK((there.host == "2001:db8::1" && there.v6 && !there.is_name && there.port == a.port && there.tag == a.tag));
   }
 }
 
@@ -94,6 +124,9 @@ TEST_CASE("configuration errors name the key and what would be right") {
   CHECK(code({}) == -1);
   CHECK(code({"--listen", "192.0.2.1:1790", "--listen", "[::1]:1791,tag=b"}) == -1);
   CHECK(code({"--listen", "nonsense"}) == kExitUsage);
+  CHECK(code({"--listen", "localhost:1790"}) == kExitUsage);
+  CHECK(code({"--dial", "192.0.2:1790"}) == kExitUsage);
+  CHECK(code({"--dial", "r1.example.net:1790", "--reverse-dns"}) == -1);
   CHECK(code({"--allow", "192.0.2.0/99"}) == kExitUsage);
   CHECK(code({"--router-id", "name"}) == kExitUsage);
   CHECK(code({"--gate-socket", "/run/x"}) == kExitUsage);
