@@ -14,16 +14,24 @@ void inside(Bytes whole, Bytes part) {
 }
 void inside(Bytes whole, std::string_view part) { inside(whole, as_bytes(part)); }
 
-void statistics(Bytes body) {
-  static Statistics s;  // reused, as by the decoder
-  const Fault f = parse_statistics(ByteReader(body), s);
+void check(Bytes body, const Statistics& s, Fault f) {
   require(4 * s.all.size() <= body.size() && (f == Fault::kNone || f == Fault::kStatistics));
   for (const Statistic& one : s.all) {
     inside(body, one.raw);
     require(!one.has_family || one.has_value);
-    require(one.has_value == (one.raw.size() == 4 || one.raw.size() == 8 || one.raw.size() == 11));
+    require(!one.has_value || one.raw.size() == 4 || one.raw.size() == 8 || one.raw.size() == 11);
     (void)statistic_name(one.type);
   }
+}
+void statistics(Bytes body) {
+  static Statistics s;  // reused, as by the decoder
+  const Fault f = parse_statistics(ByteReader(body), s);
+  check(body, s, f);
+}
+void statistics_tlvs(Bytes body) {
+  static Statistics s;
+  const Fault f = parse_statistics_tlvs(ByteReader(body), s);
+  check(body, s, f);
 }
 void mirroring(Bytes body) {
   Mirroring m;
@@ -31,12 +39,19 @@ void mirroring(Bytes body) {
   require(std::size_t{4} * (m.messages + m.unknown) + std::size_t{6} * (m.errored + m.lost) <= body.size());
 }
 void monitoring(Bytes body) {
-  MonitoringTlvs t;
+  static MonitoringTlvs t;  // reused, as by the decoder
   const Fault f = parse_monitoring_tlvs(ByteReader(body), t);
   inside(body, t.update);
-  inside(body, t.table_name);
+  inside(body, t.marks.table());
   require((f == Fault::kNone) <= (t.update.size() >= 18));
-  require(std::size_t{6} * (t.groups + t.path_marks + t.unknown) <= body.size());
+  require(6 * (t.marks.groups() + t.marks.statuses() + t.unknown) <= body.size());
+  static TextBuffer text;
+  for (const std::size_t route : {0U, 1U, 2U, 9U, 40000U}) {
+    text.clear();
+    t.marks.append_columns(text, route);
+    require(text.size() <= RouteMarks::kMaxBytes && fuzz::is_column(text.view(), true));
+    require(fuzz::count_of(text.view(), '\t') == route_mark_columns().size());
+  }
 }
 void peer_up(Bytes body) {
   PeerUp up;
@@ -74,7 +89,7 @@ void header(Bytes body) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   static constexpr void (*kParsers[])(Bytes) = {statistics, mirroring,   monitoring, peer_up,
-                                                peer_down,  information, header};
+                                                peer_down,  information, header,     statistics_tlvs};
   kParsers[data[0] % std::size(kParsers)](Bytes(data + 1, size - 1));
   return 0;
 }
