@@ -1,5 +1,7 @@
 #include "bmp-recv/bgp_nlri.h"
 
+#include <cstring>
+
 namespace bmpha::recv {
 namespace {
 
@@ -12,7 +14,14 @@ bool parse_prefix(ByteReader& r, bool v6, Prefix& p, unsigned& strange) {
   if (!r.u8(p.length) || p.length > (v6 ? 128 : 32)) return false;
   if (p.length == 0) return true;
   const std::size_t n = (std::size_t{p.length} + 7) / 8;
-  if (!r.copy(p.address.data(), n)) return false;
+  Bytes bytes;
+  if (!r.bytes(n, bytes)) return false;
+  if (n >= 2 && n <= 4) {  // what most prefixes have: two halves that may overlap, without a call
+    std::memcpy(p.address.data(), bytes.data(), 2);
+    std::memcpy(&p.address[n - 2], &bytes[n - 2], 2);
+  } else {
+    std::memcpy(p.address.data(), bytes.data(), n);
+  }
   std::uint8_t& last = p.address[n - 1];
   const auto kept = static_cast<std::uint8_t>(last & (0xff << (n * 8 - p.length)));
   // 0.0.0.0/8 and ::/8 hold nothing that is announced but 64:ff9b::/96.

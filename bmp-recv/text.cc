@@ -106,7 +106,22 @@ char* put_hex(char* p, Bytes bytes) {
   return p;
 }
 
-char* put_hash(char* p, const Hash128& h) { return put_hex(p, h.bytes); }
+// All digits side by side.
+char* put_hash(char* p, const Hash128& h) {
+  using Digits [[gnu::vector_size(16)]] = std::uint8_t;
+  const auto text_of = [](Digits v) {
+    const auto is_letter = v > 9;  // all bits where it is
+    return v + '0' + (reinterpret_cast<const Digits&>(is_letter) & ('a' - '9' - 1));
+  };
+  Digits bytes;
+  std::memcpy(&bytes, h.bytes.data(), sizeof bytes);
+  const Digits high = text_of(bytes >> 4), low = text_of(bytes & 15);
+  const Digits first = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const Digits last = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  std::memcpy(p, &first, sizeof first);
+  std::memcpy(p + sizeof first, &last, sizeof last);
+  return p + kHexText;
+}
 
 char* put_ipv4(char* p, const std::uint8_t* four) {
   p = put_byte(p, four[0]);
