@@ -149,6 +149,17 @@ std::string statistics_message(unsigned n) {
   return bmp(1, v6_peer_header(1) + be32(4) + statistic(0, be32(n)) + statistic(7, be32(0) + be32(n)) +
                     statistic(9, hex("0001 01") + be32(0) + be32(n)) + statistic(999, hex("0102030405")));
 }
+// Version 4: routes with table name, groups and path status.
+std::string marked_message(unsigned n) {
+  const auto tlv = [](unsigned type, unsigned index, const std::string& value) {
+    return be16(type) + be16(value.size()) + be16(index) + value;
+  };
+  std::string message = bmp(0, peer_header(1) + tlv(3, 0, "a table with a long name, all of it") +
+                                   tlv(2, 0x8001, be16(2) + be16(3)) + tlv(5, 0x8001, be32(4) + be16(3)) +
+                                   tlv(5, 1, be32(2)) + tlv(4, 0, update({}, usual_attributes(n), v4_prefixes(n, 3))));
+  message[0] = 4;
+  return message;
+}
 // A wrong flag, an attribute that makes it a withdrawal, and one that is no UPDATE at all.
 std::string faulty_message(unsigned n) {
   const std::string wrong_flag = hex("d0 01 0001 00") + usual_attributes(n).substr(5);
@@ -185,6 +196,7 @@ TEST_CASE("from frame to record nothing is allocated but the memory of records" 
       {"evpn", repeated(100, evpn_message), 600},
       {"attributes without a column of their own", repeated(100, extra_attributes_message), 200},
       {"statistics", repeated(100, statistics_message), 0},
+      {"version 4 with marks", repeated(100, marked_message), 300},
       {"messages with faults", repeated(100, faulty_message), 200},
       {"many peers in one read", repeated(200, many_peers), 200},
   };
