@@ -172,7 +172,7 @@ std::string many_peers(unsigned n) {
 }
 
 struct Case {
-  const char* name;
+  std::string name;
   std::string messages;
   std::uint64_t prefixes;  // of one pass; 0: no routes
 };
