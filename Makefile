@@ -140,7 +140,11 @@ $(OUT)/bin/simulate: $(call objects,$(sort $(wildcard tests/simulate/*.cc))) $(f
 	@echo "  LINK $@"
 	@$(LINK) $^ $(call PKG_LIBS,all) -o $@
 
-# A fuzz target links with libFuzzer under BUILD=fuzz, else with a main that replays files.
+# A fuzz target links with libFuzzer under BUILD=fuzz, else with a main that replays files. What it checks tells the fuzzer
+# nothing about what it tests, and would cost most of its time: it is not traced.
+ifeq ($(BUILD),fuzz)
+$(OUT)/obj/tests/fuzz/%.o: FLAGS_fuzz += -fno-sanitize=fuzzer-no-link
+endif
 define fuzz_program
 $(OUT)/bin/$(1): $(OUT)/obj/tests/fuzz/$(1).o $(if $(filter fuzz,$(BUILD)),,$(OUT)/obj/tests/fuzz/replay_main.o) \
     $$(LIB_bmp-tap) $$(LIB_bmp-recv) $$(LIB_psql-sink) $$(LIB_common)
