@@ -25,6 +25,22 @@ std::string check_dial(const std::string& text) {
                                      : "expected HOST:PORT such as 192.0.2.1:1790, [2001:db8::1]:1790 or "
                                        "r1.example.net:1790, with ,tag=NAME if wanted";
 }
+bool parse_router_name(const std::string& text, std::string& name, IpAddress& address) {
+  const std::size_t equals = text.rfind('=');
+  IpPrefix p;
+  if (equals == 0 || equals > 64 || text.find('/') != std::string::npos || !parse_ip_prefix(text.substr(equals + 1), p))
+    return false;
+  name = text.substr(0, equals);
+  address = p.address;
+  return name.find_first_of("\t\r\n '\"") == std::string::npos;
+}
+std::string check_router_name(const std::string& text) {
+  std::string name;
+  IpAddress address{};
+  return parse_router_name(text, name, address)
+             ? std::string()
+             : "expected NAME=ADDRESS such as edge-1=192.0.2.1, a name of at most 64 characters without spaces";
+}
 std::string check_prefix(const std::string& text) {
   IpPrefix p;
   return parse_ip_prefix(text, p) ? std::string() : "expected a prefix such as 192.0.2.0/24 or 2001:db8::/32";
@@ -74,6 +90,15 @@ std::vector<IpPrefix> Config::allowed() const {
   return list;
 }
 
+std::map<IpAddress, std::string> Config::names() const {
+  std::map<IpAddress, std::string> map;
+  std::string name;
+  IpAddress address{};
+  for (const std::string& text : router_names)
+    if (parse_router_name(text, name, address)) map[address] = name;
+  return map;
+}
+
 void add_options(Options& o, Config& c) {
   constexpr Millis kDay{86400000};
   o.text("node-name", &c.node_name, "name of this node, unique in the cluster; used in logs", check_node_name);
@@ -84,6 +109,7 @@ void add_options(Options& o, Config& c) {
   o.list("listen", &c.listen, "address to accept routers on, ADDRESS:PORT[,tag=NAME]", check_listen);
   o.choice("router-id", &c.router_id, {"ip", "sysname", "tag"}, "what identifies a router");
   o.list("dial", &c.dial, "router that listens for collectors, to be dialled, HOST:PORT[,tag=NAME]", check_dial);
+  o.list("router-name", &c.router_names, "name of the router of an address, NAME=ADDRESS", check_router_name);
   o.flag("reverse-dns", &c.reverse_dns, "name routers without a sysName by their addresses' names");
   o.list("router-group", &c.router_groups, "group of routers, NAME=PREFIX or NAME=/REGEX/ of their names",
          check_router_group);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct Config {
   std::string router_id = "ip";
   std::vector<std::string> dial;  // routers that listen
   bool reverse_dns = false;
+  std::vector<std::string> router_names;
   std::vector<std::string> router_groups;
   bool bmp_raw = false;
   std::string compat = "none";
@@ -43,6 +45,7 @@ struct Config {
   std::vector<ListenAddress> listen_addresses() const;
   std::vector<ListenAddress> dial_addresses() const;
   std::vector<IpPrefix> allowed() const;
+  std::map<IpAddress, std::string> names() const;
 };
 
 // Registers all options; config must outlive them.

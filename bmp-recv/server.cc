@@ -54,16 +54,18 @@ struct Server::Connection {
   std::unique_ptr<Loop::Watch> watch;  // before fd in destruction: see ~Connection
   IpAddress address{};
   std::string ip;  // the same as text
-  std::uint16_t port = 0;
   std::string tag;
-  bool is_unnamed = false;             // not read yet: its address's name is awaited
-  std::string dns_name;                // of its address; empty: not known
+  std::string other_name;              // than its sysName: of the configuration, or of its address; empty: not known
   std::optional<std::size_t> dialled;  // number of its address in the Dialer
+  std::uint16_t port = 0;
   Phase phase = Phase::kHandshake;
+  bool is_unnamed = false;     // not read yet: its address's name is awaited
+  bool is_given_name = false;  // other_name is of the configuration
   bool dropped = false;
   bool paused = false;
-  BootTime paused_at;
   bool all_read = false;  // the other side has ended, and its last byte was read
+  bool id_known = false;
+  BootTime paused_at;
   BootTime accepted;
   BootTime waiting_since;
   BootTime drained;  // last instant at which the socket was seen empty
@@ -72,7 +74,6 @@ struct Server::Connection {
   std::vector<std::uint8_t> rest;  // read, not yet decoded
   std::uint64_t offset = 0;        // of rest in the stream
   RouterId id;
-  bool id_known = false;
   std::string name;
   std::unique_ptr<Emitter> emitter;
   std::unique_ptr<SessionDecoder> decoder;
@@ -92,6 +93,7 @@ Server::Server(Loop& loop, const Config& config)
       openbmp_hashes_(config.openbmp_hashes()),
       collector_(openbmp_hashes_ ? compat::collector_hash(collector_id_) : collector_hash(collector_id_)),
       groups_(config.router_groups),
+      given_names_(config.names()),
       ring_(config.ring_bytes),
       resolver_([this] { loop_.post([this] { on_answers(); }); }),
       dialer_(config.dial_addresses(),
@@ -213,7 +215,7 @@ Server::Connection& Server::add_connection(Accepted accepted, const std::string&
 }
 
 void Server::start_connection(Connection& c) {
-  if (config_.reverse_dns) ask_name(c);
+  ask_name(c);
   if (router_id_ != "sysname") {
     c.id = identity_of(router_id_ == "tag" ? c.tag : c.ip);
     c.id_known = true;
@@ -225,12 +227,18 @@ void Server::start_connection(Connection& c) {
 
 // ---- names
 
-// Nothing is read before the name is known: it belongs to the session from its first record on. A name that has been
-// known before costs no time.
+// A name in the configuration goes before all others. Else nothing is read before the name is known: it belongs to the
+// session from its first record on. A name that has been known before costs no time.
 void Server::ask_name(Connection& c) {
+  if (const auto given = given_names_.find(c.address); given != given_names_.end()) {
+    c.other_name = given->second;
+    c.is_given_name = true;
+    return;
+  }
+  if (!config_.reverse_dns) return;
   const NameCache::Answer answer = names_.look(c.address, BootClock::now());
   if (answer.is_due && resolver_.ask_name(c.address)) ++shared_.counters.name_lookups;
-  c.dns_name = answer.name;
+  c.other_name = answer.name;
   c.is_unnamed = !answer.is_known;
 }
 
@@ -249,7 +257,7 @@ void Server::on_answers() {
     names_.store(a.address, name, now);
     for (const auto& c : connections_) {
       if (!c->is_unnamed || c->address != a.address) continue;
-      c->dns_name = name;
+      c->other_name = name;
       name_known(*c);
     }
   }
@@ -380,10 +388,11 @@ bool Server::identify(Connection& c, const BmpFrame& first) {
   Initiation init;
   if (static_cast<BmpType>(first.type) == BmpType::kInitiation)
     (void)parse_initiation(ByteReader(first.body), init);  // faults are counted when the decoder sees it
-  if (!init.sys_name.empty())
+  const bool says_name = !init.sys_name.empty();
+  if (c.is_given_name || (!says_name && !c.other_name.empty()))
+    c.name = c.other_name;
+  else if (says_name)
     c.name = bytes_text(init.sys_name);
-  else if (!c.dns_name.empty())
-    c.name = c.dns_name;
   if (c.name.empty()) c.name = c.ip;
   if (c.id_known) return true;
   if (init.sys_name.empty()) {
@@ -425,7 +434,7 @@ void Server::begin(Connection& c) {
   s.identity = {c.id, c.session, collector_, openbmp_hashes_};
   s.router_ip = c.ip;
   s.name = c.name;
-  s.dns_name = c.dns_name;
+  s.dns_name = c.other_name;
   s.dump = {config_.eor_quiet, config_.dump_cap};
   s.raw = c.emitter.get();
   s.publish_raw = config_.bmp_raw;

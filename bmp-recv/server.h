@@ -5,6 +5,7 @@
 // router id) -> up. Only a connection that is up has a decoder, a queue in the ring and a session number.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -118,6 +119,7 @@ class Server {
   const bool openbmp_hashes_;
   Hash128 collector_;
   const RouterGroups groups_;
+  const std::map<IpAddress, std::string> given_names_;  // by the configuration
   ZmqContext zmq_;
   DecoderShared shared_;
   RecordRing ring_;

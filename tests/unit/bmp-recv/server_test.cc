@@ -634,6 +634,27 @@ TEST_CASE("with reverse-dns a router without a sysName has the name of its addre
   }
 }
 
+TEST_CASE("a name in the configuration goes before what the router says and what its address is called") {
+  for (const bool has_name : {false, true}) {
+    CAPTURE(has_name);
+    Node node([](Config& c) {
+      c.reverse_dns = true;
+      c.bmp_raw = true;
+      c.router_names = {"other=127.0.0.2", "edge-1=127.0.0.1"};
+      c.router_groups = {"edges=/^edge-/"};
+    });
+    Gate gate(node.zmq, node.config.gate_socket, 11);
+    const RouterId id = Node::id("127.0.0.1");
+    Router router(node.port);
+    REQUIRE(router.send(has_name ? initiation("r1") : bmp(4, be16(1) + be16(4) + "test")));
+    REQUIRE(gate.wait_records(id, 3));  // begin, raw, router
+    const std::vector<Seen> got = gate.of(id);
+    CHECK(got[0].data == "edge-1");
+    CHECK(got[1].data.find("edges") != std::string::npos);
+    CHECK(got[2].rows.at(0)[2] == (has_name ? "r1" : "edge-1"));  // of the router's own, where it has one
+  }
+}
+
 TEST_CASE("with reverse-dns a router whose address has no name, or whose name server is silent, is read all the same") {
   Node node([](Config& c) { c.reverse_dns = true; });
   Router router(node.port, "127.200.200.200");

@@ -126,6 +126,9 @@ TEST_CASE("configuration errors name the key and what would be right") {
   CHECK(code({"--listen", "nonsense"}) == kExitUsage);
   CHECK(code({"--listen", "localhost:1790"}) == kExitUsage);
   CHECK(code({"--dial", "192.0.2:1790"}) == kExitUsage);
+  CHECK(code({"--router-name", "r1=192.0.2.1", "--router-name", "r2=2001:db8::1"}) == -1);
+  for (const char* bad : {"r1", "=192.0.2.1", "r1=", "r1=r2", "r1=192.0.2.0/24", "r 1=192.0.2.1"})
+    CHECK(code({"--router-name", bad}) == kExitUsage);
   CHECK(code({"--dial", "r1.example.net:1790", "--reverse-dns"}) == -1);
   CHECK(code({"--allow", "192.0.2.0/99"}) == kExitUsage);
   CHECK(code({"--router-id", "name"}) == kExitUsage);
