@@ -191,6 +191,7 @@ explore:  ## arbiter, gate and fence in all orders of events, half an hour; any 
 	@$(OUT)/bin/explore --trace --only tight warm WA/- --window 2 --delays 1 3 over after --max 5000
 	@$(OUT)/bin/explore --trace --only slack warm --window 3 --late 0 --collector
 	@$(OUT)/bin/explore --trace --only slack warm --window 3 --late 0 --by-age
+	@$(OUT)/bin/explore --trace --only tight --window 2 --late 0 --per-object --max 5000
 	@$(OUT)/bin/explore --trace --only tight warm W/W --window 2 --late 1 --delays 1 --stages read --partial --max 5000
 	@$(OUT)/bin/explore --trace --only tight warm W/W restamp --window 2 --late 1 --any-order --max 5000
 	@$(OUT)/bin/explore --trace --only tight warm W/W --nodes 3 --window 2 --late 0 --max 5000

@@ -219,16 +219,16 @@ Table make_table() {
   const auto at = [&t](Object o) -> ObjectInfo& { return t[static_cast<std::size_t>(o)]; };
   using enum TopicSelector;
   at(Object::kUnicastPrefix) = route("unicast_prefix", kUnicastPrefix, kPrefixColumns, kPrefixLayout);
-  at(Object::kMulticastPrefix) = route("multicast_prefix", kOther, kPrefixColumns, kPrefixLayout);
+  at(Object::kMulticastPrefix) = route("multicast_prefix", kMulticastPrefix, kPrefixColumns, kPrefixLayout);
   at(Object::kL3vpn) = route("l3vpn", kL3vpn, kL3vpnColumns, kL3vpnLayout);
-  at(Object::kL3vpnMulticast) = route("l3vpn_multicast", kOther, kL3vpnColumns, kL3vpnLayout);
+  at(Object::kL3vpnMulticast) = route("l3vpn_multicast", kL3vpnMulticast, kL3vpnColumns, kL3vpnLayout);
   at(Object::kEvpn) = route("evpn", kEvpn, kEvpnColumns, kEvpnLayout);
-  at(Object::kVpls) = route("vpls", kOther, kVplsColumns, kOwnLayout);
-  at(Object::kFlowspec) = route("flowspec", kOther, kFlowspecColumns, kOwnLayout);
-  at(Object::kSrPolicy) = route("sr_policy", kOther, kSrPolicyColumns, kOwnLayout);
-  at(Object::kRtConstraint) = route("rt_constraint", kOther, kRtConstraintColumns, kOwnLayout);
-  at(Object::kMvpn) = route("mvpn", kOther, kMvpnColumns, kOwnLayout);
-  at(Object::kMdt) = route("mdt", kOther, kMdtColumns, kOwnLayout);
+  at(Object::kVpls) = route("vpls", kVpls, kVplsColumns, kOwnLayout);
+  at(Object::kFlowspec) = route("flowspec", kFlowspec, kFlowspecColumns, kOwnLayout);
+  at(Object::kSrPolicy) = route("sr_policy", kSrPolicy, kSrPolicyColumns, kOwnLayout);
+  at(Object::kRtConstraint) = route("rt_constraint", kRtConstraint, kRtConstraintColumns, kOwnLayout);
+  at(Object::kMvpn) = route("mvpn", kMvpn, kMvpnColumns, kOwnLayout);
+  at(Object::kMdt) = route("mdt", kMdt, kMdtColumns, kOwnLayout);
   static const std::vector<Column> kNodeNames = ls_names(kLsHead, LsType::kNode, kLsNodeLayout);
   static const std::vector<Column> kLinkNames = ls_names(kLsHead, LsType::kLink, kLsLinkLayout);
   static const std::vector<Column> kPrefixNames = ls_names(kLsHead, LsType::kPrefixV4, kLsPrefixLayout);
@@ -237,17 +237,17 @@ Table make_table() {
   at(Object::kLsNode) = ls_route("ls_node", kLsNode, kNodeNames, kLsNodeLayout);
   at(Object::kLsLink) = ls_route("ls_link", kLsLink, kLinkNames, kLsLinkLayout);
   at(Object::kLsPrefix) = ls_route("ls_prefix", kLsPrefix, kPrefixNames, kLsPrefixLayout);
-  at(Object::kLsSrv6Sid) = route("ls_srv6_sid", kOther, kSidNames, kLsSrv6SidLayout);
-  at(Object::kLsSrPolicy) = route("ls_sr_policy", kOther, kPolicyNames, kOwnLayout);
+  at(Object::kLsSrv6Sid) = route("ls_srv6_sid", kLsSrv6Sid, kSidNames, kLsSrv6SidLayout);
+  at(Object::kLsSrPolicy) = route("ls_sr_policy", kLsSrPolicy, kPolicyNames, kOwnLayout);
   at(Object::kBaseAttribute) = other("base_attribute", RecordKind::kAttributes, kBaseAttribute, kBaseAttributeColumns);
   at(Object::kBaseAttribute).optional = extra_attribute_columns();
   at(Object::kCollector) = other("collector", RecordKind::kCollector, kCollector, kCollectorColumns);
   at(Object::kRouter) = other("router", RecordKind::kRouter, kRouter, kRouterColumns);
   at(Object::kPeer) = other("peer", RecordKind::kPeer, kPeer, kPeerColumns);
   at(Object::kPeer).optional = kPeerOptional;
-  at(Object::kBmpStatExt) = other("bmp_stat_ext", RecordKind::kStat, kOther, kStatExtColumns);
+  at(Object::kBmpStatExt) = other("bmp_stat_ext", RecordKind::kStat, kBmpStatExt, kStatExtColumns);
   at(Object::kBmpStat) = other("bmp_stat", RecordKind::kStat, kBmpStat, kStatColumns);
-  at(Object::kEor) = other("eor", RecordKind::kEor, kOther, kEorColumns);
+  at(Object::kEor) = other("eor", RecordKind::kEor, kEor, kEorColumns);
   return t;
 }
 

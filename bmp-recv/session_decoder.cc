@@ -371,7 +371,7 @@ void SessionDecoder::on_statistics(const PeerHeader& h, Peer& peer, std::uint8_t
   emit_row(RecordKind::kStat, TopicSelector::kBmpStat, "bmp_stat", peer.hash, false);
   rows.clear();
   const auto emit = [&] {
-    if (rows.count != 0) emit_row(RecordKind::kStat, TopicSelector::kOther, "bmp_stat_ext", peer.hash, false);
+    if (rows.count != 0) emit_row(RecordKind::kStat, TopicSelector::kBmpStatExt, "bmp_stat_ext", peer.hash, false);
     rows.clear();
   };
   for (const Statistic& s : statistics.all) {
@@ -494,7 +494,7 @@ void SessionDecoder::write_end_of_rib(const PeerHeader& h, Peer& peer) {
   flush(peer);
   shared_.rows.clear();
   append_eor(shared_.rows, peer_row(h, peer, eor_seq_), family);
-  emit_row(RecordKind::kEor, TopicSelector::kOther, "eor", peer.hash, false);
+  emit_row(RecordKind::kEor, TopicSelector::kEor, "eor", peer.hash, false);
 }
 
 void SessionDecoder::write_routes(const PeerHeader& h, Peer& peer) {

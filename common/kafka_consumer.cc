@@ -224,6 +224,9 @@ void KafkaConsumer::Impl::take(rd_kafka_message_t* raw) {
       rd_kafka_header_get_last(headers, kKafkaHeaderName, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR) {
     m.has_header = true;
     m.header = {static_cast<const std::uint8_t*>(value), size};
+    if (m.value.empty() &&
+        rd_kafka_header_get_last(headers, kKafkaCopiedName, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR)
+      m.copied = {static_cast<const char*>(value), size};
   }
   std::string& topic = topic_names[raw->rkt];
   if (topic.empty()) topic = rd_kafka_topic_name(raw->rkt);

@@ -33,9 +33,10 @@ struct KafkaMessage {
   bool has_header = false;
   Bytes header;
   std::string_view value;
+  std::string_view copied;      // the value of another topic's record of which this one is a copy (kKafkaCopiedName)
   std::int64_t hole_from = -1;  // >= 0: the log has nothing from here up to this record
   std::shared_ptr<void> owner;
-  std::size_t bytes() const { return value.size() + header.size() + 256; }
+  std::size_t bytes() const { return value.size() + copied.size() + header.size() + 256; }
 };
 
 struct OffsetRange {

@@ -11,6 +11,7 @@ constexpr std::uint8_t kSolo = 0x01;
 constexpr std::uint8_t kReplay = 0x02;
 constexpr std::uint8_t kInDump = 0x04;
 constexpr std::uint8_t kOpener = 0x08;
+constexpr std::uint8_t kDetached = 0x10;
 }  // namespace
 
 void encode_kafka_header(const KafkaHeader& h, std::string& out) {
@@ -19,7 +20,7 @@ void encode_kafka_header(const KafkaHeader& h, std::string& out) {
   w.u8(kKafkaHeaderVersion);
   w.u8(static_cast<std::uint8_t>(h.kind));
   w.u8(static_cast<std::uint8_t>((h.solo ? kSolo : 0) | (h.replay ? kReplay : 0) | (h.in_dump ? kInDump : 0) |
-                                 (h.opener ? kOpener : 0)));
+                                 (h.opener ? kOpener : 0) | (h.detached ? kDetached : 0)));
   w.u64(h.epoch);
   w.u64(h.gen);
   w.bytes(h.router.bytes);
@@ -58,6 +59,7 @@ Result<KafkaHeader> decode_kafka_header(Bytes bytes) {
   h.replay = (flags & kReplay) != 0;
   h.in_dump = (flags & kInDump) != 0;
   h.opener = (flags & kOpener) != 0;
+  h.detached = (flags & kDetached) != 0;
   h.node = node;
   for (std::uint8_t n = 0; n < count; ++n) {
     SettledGen s;

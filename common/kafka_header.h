@@ -14,6 +14,9 @@
 namespace bmpha {
 
 inline constexpr char kKafkaHeaderName[] = "bmpha";
+// A second header, on copies of `peer` and `eor` records, which stand among the routes of another topic: the record's
+// value. The copy's own value is empty, as of control records.
+inline constexpr char kKafkaCopiedName[] = "bmpha-copied";
 inline constexpr std::uint8_t kKafkaHeaderVersion = 1;
 inline constexpr std::size_t kMaxNodeName = 64;
 inline constexpr std::size_t kMaxSettled = 255;
@@ -31,6 +34,7 @@ struct KafkaHeader {
   bool replay = false;  // read before the claim under which it is sent
   bool in_dump = false;
   bool opener = false;
+  bool detached = false;    // in another topic than unicast_prefix, which orders the lives of peers: layout per-object
   std::uint64_t epoch = 0;  // the claim's number
   std::uint64_t gen = 0;    // the node's own counter
   std::string node;         // 1 to kMaxNodeName bytes

@@ -41,7 +41,8 @@ constexpr bool is_control(RecordKind k) {
 constexpr bool is_session_mark(RecordKind k) { return k == RecordKind::kSessionBegin || k == RecordKind::kSessionEnd; }
 const char* kind_name(RecordKind k);
 
-// Which topic template the record belongs to (layout "single" maps all parsed objects to one topic).
+// Which topic template the record belongs to (layout "single" maps all parsed objects to one topic). Those behind
+// kOther are objects that the first readers did not tell apart: to them they are kOther.
 enum class TopicSelector : std::uint8_t {
   kCollector = 0,
   kRouter = 1,
@@ -55,8 +56,25 @@ enum class TopicSelector : std::uint8_t {
   kLsPrefix = 9,
   kBmpStat = 10,
   kBmpRaw = 11,
-  kOther = 12,
+  kOther = 12,  // session marks, and records that go to every topic
+  kMulticastPrefix = 13,
+  kL3vpnMulticast = 14,
+  kVpls = 15,
+  kFlowspec = 16,
+  kSrPolicy = 17,
+  kRtConstraint = 18,
+  kMvpn = 19,
+  kLsSrv6Sid = 20,
+  kBmpStatExt = 21,
+  kEor = 22,
+  kMdt = 23,
+  kLsSrPolicy = 24,
 };
+inline constexpr std::size_t kTopicSelectors = 25;
+// The object whose records these are, as in their `T` header; "bmp_raw"; empty for kOther.
+const char* topic_object(TopicSelector t);
+// Rows of a route object.
+bool is_route_topic(TopicSelector t);
 
 struct Envelope {
   RecordKind kind = RecordKind::kRoutes;

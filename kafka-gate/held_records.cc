@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "common/rules.h"
-#include "kafka-gate/partition.h"
 
 namespace bmpha::gate {
 
@@ -160,7 +159,7 @@ void HeldRecords::hold(Session& s, const Envelope& e, Body body) {
   h.envelope = e;
   h.body = std::move(body);
   h.session = s.ordinal;
-  h.partition = slot_of(e.topic, e.key, settings_->partitions);
+  h.partition = settings_->plan.topic_of(e.topic) * settings_->partitions + partition_of(e.key, settings_->partitions);
   held_.push_back(std::move(h));
   bytes_ += cost(e);
   s.last_pos = pos;

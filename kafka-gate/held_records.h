@@ -21,6 +21,7 @@
 #include "common/link.h"
 #include "common/record.h"
 #include "common/role.h"
+#include "kafka-gate/partition.h"
 
 namespace bmpha::explore {
 struct StateBytes;
@@ -50,6 +51,7 @@ struct Ticket {
 struct Copy {
   Ticket ticket;
   std::uint32_t partition = 0;  // counted through all topics: a slot of partition.h
+  bool is_copy = false;         // of a record of another topic: the value is empty, the body goes into a header
   Hash128 key;
   KafkaHeader header;
   Body body;  // empty for control records
@@ -100,7 +102,7 @@ class HeldRecords {
   struct Settings {
     std::string node;
     std::uint32_t partitions = 16;  // of each topic
-    std::uint32_t topics = 1;       // that control records go to
+    TopicPlan plan;                 // control records go to all topics
     Nanos retain = std::chrono::seconds(5);
     Nanos release_wait = Millis(1500);  // in-flight records are waited for this long at a release
     Nanos gap_wait = std::chrono::seconds(3);
@@ -271,6 +273,7 @@ class HeldRecords {
   void reset_sending(std::uint64_t from);
   void begin_run(const SessionId& session);
   std::uint32_t everywhere() const;
+  std::uint32_t copies_of(const Held& h) const;
   bool is_allowed(std::uint64_t ordinal) const;
   std::uint64_t claimed_ordinal() const;
   void skip_marks();

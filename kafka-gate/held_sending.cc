@@ -154,7 +154,14 @@ void HeldRecords::reset_sending(std::uint64_t from) {
 
 // Control records concern the whole router: one copy to each partition of each topic.
 std::uint32_t HeldRecords::everywhere() const {
-  return rule_on("G4-broadcast") ? settings_->partitions * settings_->topics : 1;
+  return rule_on("G4-broadcast") ? settings_->partitions * settings_->plan.count : 1;
+}
+
+// Every topic of routes tells by itself which of them are alive: records about a peer's life have a copy in each.
+std::uint32_t HeldRecords::copies_of(const Held& h) const {
+  if (is_control(h.envelope.kind)) return everywhere();
+  const std::size_t copies = settings_->plan.copies_of(h.envelope.kind).size();
+  return rule_on("A1-copies") ? 1 + static_cast<std::uint32_t>(copies) : 1;
 }
 
 // G4: `run` goes to every partition before anything else of the claim, and before each session's part.
@@ -243,7 +250,15 @@ Copy HeldRecords::control_copy(CopyOf of, RecordKind kind, const SessionId& sess
 
 Copy HeldRecords::held_copy(const Held& h) const {
   const Envelope& e = h.envelope;
-  Copy c = control_copy(CopyOf::kHeld, e.kind, e.session, is_control(e.kind) ? copy_next_ : h.partition);
+  const TopicPlan& plan = settings_->plan;
+  std::uint32_t slot = h.partition;
+  if (is_control(e.kind))
+    slot = copy_next_;
+  else if (copy_next_ > 0)
+    slot = plan.copies_of(e.kind)[copy_next_ - 1] * settings_->partitions + h.partition % settings_->partitions;
+  Copy c = control_copy(CopyOf::kHeld, e.kind, e.session, slot);
+  c.is_copy = copy_next_ > 0 && !is_control(e.kind);
+  c.header.detached = !is_control(e.kind) && plan.is_detached(slot / settings_->partitions);
   c.ticket.position = cursor_;
   c.ticket.bytes = e.payload_size;
   c.key = e.key;
@@ -271,7 +286,7 @@ void HeldRecords::sent(const Copy& copy) {
     return;
   }
   Held& h = at(cursor_);
-  const std::uint32_t copies = is_control(h.envelope.kind) ? everywhere() : 1;
+  const std::uint32_t copies = copies_of(h);
   if (copy_next_ == 0) h.pending = copies;
   if (++copy_next_ < copies) return;
   copy_next_ = 0;

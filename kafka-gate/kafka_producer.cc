@@ -229,9 +229,10 @@ KafkaProducer::Sent KafkaProducer::send(const Copy& copy) {
   std::string key = to_hex(copy.key);
   // Control records have an empty value, which is not the same as none.
   static const std::uint8_t kEmpty = 0;
-  const std::uint8_t* data = copy.body.value.empty() ? &kEmpty : copy.body.value.data();
-  void* value = const_cast<std::uint8_t*>(data);  // NOLINT: librdkafka never writes through it
-  std::array<rd_kafka_vu_t, 6> fields{};
+  const Bytes body = copy.body.value;
+  const bool is_empty = body.empty() || copy.is_copy;
+  void* value = const_cast<std::uint8_t*>(is_empty ? &kEmpty : body.data());  // NOLINT: librdkafka never writes to it
+  std::array<rd_kafka_vu_t, 7> fields{};
   fields[0].vtype = RD_KAFKA_VTYPE_TOPIC;
   fields[0].u.cstr = k.settings.topics[topic].c_str();
   fields[1].vtype = RD_KAFKA_VTYPE_PARTITION;
@@ -239,13 +240,15 @@ KafkaProducer::Sent KafkaProducer::send(const Copy& copy) {
   fields[2].vtype = RD_KAFKA_VTYPE_KEY;
   fields[2].u.mem = {key.data(), key.size()};
   fields[3].vtype = RD_KAFKA_VTYPE_VALUE;
-  fields[3].u.mem = {value, copy.body.value.size()};
+  fields[3].u.mem = {value, is_empty ? 0 : body.size()};
   fields[4].vtype = RD_KAFKA_VTYPE_HEADER;
   fields[4].u.header = {kKafkaHeaderName, header.data(), static_cast<ssize_t>(header.size())};
   fields[5].vtype = RD_KAFKA_VTYPE_OPAQUE;
   fields[5].u.ptr = rider.get();
+  fields[6].vtype = RD_KAFKA_VTYPE_HEADER;
+  fields[6].u.header = {kKafkaCopiedName, body.data(), static_cast<ssize_t>(body.size())};
   const std::unique_ptr<rd_kafka_error_t, ErrorDeleter> error(
-      rd_kafka_produceva(k.instance.handle, fields.data(), fields.size()));
+      rd_kafka_produceva(k.instance.handle, fields.data(), copy.is_copy ? 7 : 6));
   const rd_kafka_resp_err_t e = error ? rd_kafka_error_code(error.get()) : RD_KAFKA_RESP_ERR_NO_ERROR;
   if (e == RD_KAFKA_RESP_ERR_NO_ERROR) {
     k.outstanding_bytes += rider->size;

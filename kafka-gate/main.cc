@@ -20,9 +20,9 @@ int run(int argc, char** argv) {
   o.text("status-socket", &c.status_socket, "where this tool publishes its status", check_endpoint);
   o.text("kafka-brokers", &c.kafka.brokers, "Kafka brokers, host:port[,host:port...]", check_kafka_brokers);
   o.list("kafka-option", &c.kafka.options, "librdkafka property, key=value", check_kafka_option);
-  o.text("topic", &c.topic, "topic of all parsed records", check_topic_name);
-  o.text("raw-topic", &c.raw_topic, "topic of BMP as it came, where bmp-recv publishes it; empty: none",
-         [](const std::string& text) { return text.empty() ? std::string() : check_topic_name(text); });
+  add_topic_options(o, c.topics);
+  o.text("raw-topic", &c.topics.raw_topic, "topic of BMP as it came, where bmp-recv publishes it; empty: none",
+         [](const std::string& text) { return text.empty() ? std::string() : check_topic_template(text); });
   o.number("partitions", &c.partitions, "partitions of each topic, the same in gates and sinks", 1, 10000);
   o.bytes("bytes-limit", &c.bytes_limit, "most memory for held records", 8u << 20);
   o.duration("retain", &c.retain, "held records are kept until the owner's progress has passed them by this");
@@ -36,9 +36,7 @@ int run(int argc, char** argv) {
   o.duration("retention", &c.retention, "with --create-topics: how long records are kept", Millis{60000});
   o.cross_check([&c] {
     if (std::string e = check_node_name_given(c.node); !e.empty() && !c.create_topics) return e;
-    if (c.raw_topic == c.topic)
-      return fmt::format("key \"raw-topic\": value \"{}\": expected another topic than that of parsed records",
-                         c.raw_topic);
+    if (std::string e = check_topic_names(c.topics); !e.empty()) return e;
     if (c.min_insync > c.replication)
       return fmt::format("key \"min-insync-replicas\": value \"{}\": expected at most replication = {}", c.min_insync,
                          c.replication);

@@ -1,5 +1,7 @@
 #include "kafka-gate/service.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -105,6 +107,7 @@ class Service {
   bool may_produce() const { return topic_ok_ && !stopping_ && !replace_at_ && producer_; }
 
   const Config config_;
+  const std::vector<std::string> topics_ = plan_topics(config_.topics).names;
   const std::uint64_t gate_inc_ = random_id();
   EventLoop loop_;
   ZmqContext context_;
@@ -145,7 +148,7 @@ Gate::Settings gate_settings(const Config& c, std::uint64_t gate_inc) {
   Gate::Settings s;
   s.held.node = c.node;
   s.held.partitions = static_cast<std::uint32_t>(c.partitions);
-  s.held.topics = static_cast<std::uint32_t>(c.topics().size());
+  s.held.plan = plan_topics(c.topics).plan;
   s.held.retain = c.retain;
   s.gate_inc = gate_inc;
   s.bytes_limit = c.bytes_limit;
@@ -173,14 +176,14 @@ Status Service::start() {
 
   KafkaProducer::Settings producer;
   producer.connection = config_.kafka;
-  producer.topics = config_.topics();
+  producer.topics = topics_;
   producer.partitions = static_cast<std::uint32_t>(config_.partitions);
   auto opened = KafkaProducer::open(producer);
   if (!opened) return Status::error(opened.error());
   producer_ = std::move(opened.value());
   TopicWatch::Settings watch;
   watch.connection = config_.kafka;
-  watch.topics = config_.topics();
+  watch.topics = topics_;
   watch.partitions = static_cast<std::uint32_t>(config_.partitions);
   watch_ = std::make_unique<TopicWatch>(watch);
   if (Status s = watch_->start(); !s) return s;
@@ -207,8 +210,8 @@ int Service::run() {
     log_error("cannot start", kv("why", s.message()));
     return kExitEnvironment;
   }
-  log_info("started", kv("version", version()), kv("gate_inc", gate_inc_), kv("topic", config_.topic),
-           kv("raw_topic", config_.raw_topic), kv("partitions", config_.partitions),
+  log_info("started", kv("version", version()), kv("gate_inc", gate_inc_), kv("layout", config_.topics.layout),
+           kv("topics", fmt::format("{}", fmt::join(topics_, " "))), kv("partitions", config_.partitions),
            kv("brokers", config_.kafka.brokers));
   loop_.run();
   log_info("stopped", kv("undelivered", producer_->outstanding()));
@@ -421,7 +424,7 @@ void Service::on_topic(const TopicWatch::Answer& a, BootTime now) {
     log_event(a.reached ? LogLevel::kError : LogLevel::kWarn, "kafka trouble", kv("why", trouble));
   }
   if (news && trouble.empty())
-    log_info("kafka works again", kv("topic", config_.topic), kv("partitions", config_.partitions),
+    log_info("kafka works again", kv("topics", topics_.size()), kv("partitions", config_.partitions),
              kv("seconds", seconds_of(kafka_outage_.works(now).value_or(Nanos{0}))));
   topic_trouble_ = trouble;
   if (!a.reached) return;
@@ -569,7 +572,7 @@ int create_topics(const Config& config) {
   spec.replication = static_cast<std::uint32_t>(config.replication);
   spec.min_insync = static_cast<std::uint32_t>(config.min_insync);
   spec.retention = config.retention;
-  for (const std::string& topic : config.topics()) {
+  for (const std::string& topic : plan_topics(config.topics).names) {
     spec.topic = topic;
     if (const int code = create_topic(*topics.value(), spec); code != kExitDone) return code;
   }

@@ -10,6 +10,7 @@
 #include "common/kafka_topic.h"
 #include "common/result.h"
 #include "common/role.h"
+#include "common/topic_names.h"
 
 namespace bmpha::gate {
 
@@ -19,8 +20,7 @@ struct Config {
   std::string roles_socket = "ipc:///run/bmp-ha/roles.sock";
   std::string status_socket = "ipc:///run/bmp-ha/status.sock";
   KafkaConnection kafka{"127.0.0.1:9092", {}};
-  std::string topic = "openbmp.parsed";
-  std::string raw_topic;  // empty: none
+  TopicNames topics;
   std::uint64_t partitions = 16;
   std::uint64_t bytes_limit = 2ull << 30;
   Millis retain = kDefaultRetain;
@@ -33,10 +33,6 @@ struct Config {
   std::uint64_t replication = 1;
   std::uint64_t min_insync = 1;
   Millis retention{24 * 3600 * 1000};
-
-  std::vector<std::string> topics() const {
-    return raw_topic.empty() ? std::vector{topic} : std::vector{topic, raw_topic};
-  }
 };
 
 // Signals that run_gate() reads; block them first thing in main.

@@ -152,14 +152,14 @@ const char* BatchBuilder::row_of(const Context& c, const TextMessage& message, s
       skipped_.insert(clean_text(message.object, 64));
       return nullptr;
     case RecordKind::kPeer:
-      return peer(c, row);
+      return c.header.detached ? nullptr : peer(c, row);  // a copy stands in the topic of its routes
     case RecordKind::kStat:
       if (message.object == "bmp_stat") return stat(c, row);
       ++batch_.counts.unsupported;
       skipped_.insert(clean_text(message.object, 64));
       return nullptr;
     case RecordKind::kEor:
-      return eor(c, row);
+      return c.header.detached ? nullptr : eor(c, row);
     case RecordKind::kRouter:
       return router(c, row);
     case RecordKind::kCollector:
@@ -215,6 +215,7 @@ const char* BatchBuilder::unicast(const Context& c, const TextMessage& message, 
 
 const char* BatchBuilder::find_route_peer(const Context& c, const UnicastRow& row) {
   if (row.router != c.header.router) return "router hash differs from the record's header";
+  if (c.header.detached) return "routes in a topic that does not order them";
   if (route_peer_.state != nullptr && route_peer_.hash == row.peer) return nullptr;
   if (const char* reason = check_owner(c, row.router, row.peer)) return reason;
   route_peer_.hash = row.peer;
@@ -283,8 +284,10 @@ const char* BatchBuilder::stat(const Context& c, std::string_view row) {
   StatRow r;
   if (const char* reason = reader_.stat(row, r)) return reason;
   if (const char* reason = check_owner(c, r.router, r.peer)) return reason;
-  state_.generations.touch_peer(r.router, r.peer);
-  batch_.stats.push_back({peer_index(r.peer, r.router), c.node, r.timestamp_us, c.rx_us, r.counters});
+  // Of a peer whose life another topic orders only the id is of use here.
+  if (!c.header.detached) state_.generations.touch_peer(r.router, r.peer);
+  batch_.stats.push_back(
+      {peer_index(r.peer, r.router, c.header.detached), c.node, r.timestamp_us, c.rx_us, r.counters});
   return nullptr;
 }
 
@@ -362,9 +365,9 @@ void BatchBuilder::event(const Context& c, std::uint32_t peer, EventKind kind, s
   batch_.events.push_back({peer, state.epoch, ts_us, c.rx_us, kind, std::move(info)});
 }
 
-std::uint32_t BatchBuilder::peer_index(const PeerHash& peer, const RouterId& router) {
+std::uint32_t BatchBuilder::peer_index(const PeerHash& peer, const RouterId& router, bool detached) {
   const auto [at, is_new] = peer_index_.try_emplace(peer, static_cast<std::uint32_t>(batch_.peers.size()));
-  if (is_new) batch_.peers.push_back({peer, router});
+  if (is_new) batch_.peers.push_back({peer, router, detached});
   return at->second;
 }
 

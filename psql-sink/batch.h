@@ -29,7 +29,7 @@ struct InputRecord {
   std::int64_t kafka_time_us = 0;  // 0: unknown
   bool has_header = false;         // the `bmpha` header is there
   Bytes header;
-  std::string_view value;
+  std::string_view value;       // of a copy, that of the record that it is a copy of
   std::int64_t hole_from = -1;  // >= 0: the log has no records from here up to this one
 };
 
@@ -38,7 +38,7 @@ enum class View : std::int16_t { kInPre = 0, kInPost = 1, kOutPre = 2, kOutPost 
 
 // What the partition knows of a peer beside its state: the database's id, and whether its routes are a Loc-RIB's.
 struct PeerEntry {
-  std::int32_t peer_id = 0;  // 0: not in the database yet
+  std::int32_t peer_id = 0;  // 0: not known here yet
   bool loc_rib = false;
 };
 
@@ -171,6 +171,7 @@ struct BatchCounts {
 struct BatchPeer {
   PeerHash hash;
   RouterId router;
+  bool detached = false;  // another topic orders its life: only its id is of use here
 };
 
 struct Batch {
@@ -249,7 +250,7 @@ class BatchBuilder {
   void event(const Context& c, std::uint32_t peer, EventKind kind, std::int64_t ts_us, std::string info);
   // Null when hashes and header fit together, else why not.
   const char* check_owner(const Context& c, const RouterId& router, const PeerHash& peer) const;
-  std::uint32_t peer_index(const PeerHash& peer, const RouterId& router);
+  std::uint32_t peer_index(const PeerHash& peer, const RouterId& router, bool detached = false);
   std::uint32_t node_index(const std::string& node);
   PeerUpdate& update_of(std::uint32_t peer);
   void reject(std::int64_t offset, std::string_view reason, std::string_view raw);

@@ -72,6 +72,7 @@ class Ingest {
   bool resolve_ids(const Partition& partition, Batch& batch, PartitionState& state);
   bool resolve_routers(const Batch& batch, PartitionState& state);
   bool resolve_peers(const Partition& partition, const Batch& batch, PartitionState& state);
+  bool resolve_peers(const Partition& partition, const Batch& batch, PartitionState& state, bool owned);
   bool resolve_nodes(const Batch& batch);
   // ingest.cc
   bool ensure_days(const Batch& batch);

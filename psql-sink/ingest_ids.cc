@@ -40,10 +40,15 @@ bool Ingest::resolve_routers(const Batch& batch, PartitionState& state) {
   return true;
 }
 
+// A peer's row belongs to the partition that orders its life; others only ask for its id, or reserve it (SCHEMA.md).
 bool Ingest::resolve_peers(const Partition& partition, const Batch& batch, PartitionState& state) {
+  return resolve_peers(partition, batch, state, true) && resolve_peers({"", -1}, batch, state, false);
+}
+
+bool Ingest::resolve_peers(const Partition& partition, const Batch& batch, PartitionState& state, bool owned) {
   std::map<Hash128, std::int32_t> wanted;
   for (const BatchPeer& p : batch.peers)
-    if (state.peers[p.hash].peer_id == 0) wanted[p.hash] = state.routers.at(p.router);
+    if (p.detached != owned && state.peers[p.hash].peer_id == 0) wanted[p.hash] = state.routers.at(p.router);
   if (wanted.empty()) return true;
   std::vector<Hash128> hashes;
   std::vector<std::optional<std::int64_t>> routers;
@@ -58,6 +63,10 @@ bool Ingest::resolve_peers(const Partition& partition, const Batch& batch, Parti
                       {list, array_literal(routers), partition.topic, part}),
              "insert peers"))
     return false;
+  if (owned && !check(pg_.exec("UPDATE peers SET topic = $2, part = $3::int4 WHERE hash = ANY($1::uuid[]) AND part < 0",
+                               {list, partition.topic, part}),
+                      "take reserved peers"))
+    return false;
   const PgResult r =
       pg_.exec("SELECT hash, peer_id, topic = $2 AND part = $3::int4 FROM peers WHERE hash = ANY($1::uuid[])",
                {list, partition.topic, part});
@@ -67,7 +76,7 @@ bool Ingest::resolve_peers(const Partition& partition, const Batch& batch, Parti
     Hash128 hash;
     if (!parse_uuid(r.text(n, 0), hash)) continue;
     state.peers[hash].peer_id = static_cast<std::int32_t>(r.number(n, 1));
-    moved = moved || !r.flag(n, 2);
+    moved = moved || (owned && !r.flag(n, 2));
   }
   if (!moved) return true;
   // Its generations are stored but were not loaded with this partition: take it over and begin again from the stored

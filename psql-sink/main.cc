@@ -1,4 +1,5 @@
 // psql-sink: parsed BMP records from Kafka into PostgreSQL, exactly once. Manual: psql-sink.8
+#include <algorithm>
 #include <csignal>
 
 #include "common/dump_file.h"
@@ -7,6 +8,7 @@
 #include "common/node_name.h"
 #include "common/options.h"
 #include "common/program.h"
+#include "common/topic_names.h"
 #include "common/value_checks.h"
 #include "psql-sink/metrics.h"
 #include "psql-sink/migrations.h"
@@ -19,7 +21,7 @@ namespace {
 struct Settings {
   SinkConfig sink;
   std::string node_name;
-  std::string topic = "openbmp.parsed";
+  TopicNames names;
   std::vector<std::string> topics;
   std::uint64_t partitions = 16, writers = 2, batch_rows = 5000, bulk_rows = 20000, attribute_cache = 500000;
   std::string retention = "30d";
@@ -37,8 +39,8 @@ void declare(Options& o, Settings& s) {
   s.sink.writer.database = "dbname=bmpha";
   o.text("kafka-brokers", &s.sink.kafka.brokers, "Kafka brokers, host:port with commas between", check_kafka_brokers);
   o.list("kafka-option", &s.sink.kafka.options, "key=value passed to librdkafka", check_consumer_option);
-  o.text("topic", &s.topic, "topic of parsed records", check_topic_name);
-  o.list("topics", &s.topics, "several topics, in place of `topic`", check_topic_name);
+  add_topic_options(o, s.names);
+  o.list("topics", &s.topics, "the topics to read, in place of those of `layout`", check_topic_name);
   o.number("partitions", &s.partitions, "partitions of the topic, as in kafka-gate", 1, 4096);
   o.text("group-id", &s.sink.writer.group, "consumer group; one group fills one database",
          [](const std::string& v) { return v.empty() ? std::string("expected a name") : std::string(); });
@@ -60,10 +62,22 @@ void declare(Options& o, Settings& s) {
   o.text("dump-file", &s.sink.dump_file, "where USR1 writes the state as JSON; empty: standard output");
   o.flag("migrate", &s.migrate, "bring the database's schema up to date and exit");
   o.reloadable({"retention"});
+  o.cross_check([&s] { return check_topic_names(s.names); });
+}
+
+// The topics with something that is stored. `peer` and `eor` records have copies beside the routes.
+std::vector<std::string> topics_to_read(const TopicNames& names) {
+  std::vector<std::string> out;
+  for (const auto s :
+       {TopicSelector::kUnicastPrefix, TopicSelector::kRouter, TopicSelector::kCollector, TopicSelector::kBmpStat})
+    if (const std::string name = names.name_of(s); std::find(out.begin(), out.end(), name) == out.end())
+      out.push_back(name);
+  return out;
 }
 
 void finish(Settings& s) {
-  s.sink.topics = s.topics.empty() ? std::vector<std::string>{s.topic} : s.topics;
+  s.sink.topics = s.topics.empty() ? topics_to_read(s.names) : s.topics;
+  if (s.topics.empty()) s.sink.ordering_topic = s.names.name_of(TopicSelector::kUnicastPrefix);
   s.sink.partitions = static_cast<std::uint32_t>(s.partitions);
   s.sink.writers = s.writers;
   s.sink.writer.batch_rows = s.batch_rows;

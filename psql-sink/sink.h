@@ -21,6 +21,7 @@ namespace bmpha::sink {
 struct SinkConfig {
   KafkaConnection kafka;
   std::vector<std::string> topics;
+  std::string ordering_topic;  // of them, where the lives of peers are in order with their routes; empty: not known
   std::uint32_t partitions = 16;
   std::size_t writers = 2;
   WriterConfig writer;

@@ -18,6 +18,7 @@
 #include "common/options.h"
 #include "common/outage.h"
 #include "psql-sink/migrations.h"
+#include "psql-sink/sql_text.h"
 
 namespace bmpha::sink {
 namespace {
@@ -185,6 +186,18 @@ std::string contradiction(const PgResult& known, const SinkConfig& config) {
   return {};
 }
 
+// The layout was changed: peers go on in the same partition of another topic. Else those that are never heard of again
+// would belong to nobody, and stay up for ever.
+PgResult adopt_peers(PgConnection& pg, const SinkConfig& config) {
+  std::string ours = "{";
+  for (const std::string& topic : config.topics)
+    ours += fmt::format("{}{}", ours.size() > 1 ? "," : "", json_text(topic));
+  return pg.exec(
+      "UPDATE peers p SET topic = $1, opener_offset = -1 FROM ingest_topic t WHERE p.topic = t.topic AND $1 <> '' "
+      "AND p.topic <> ALL($2::text[]) AND t.partitions = $3::int4",
+      {config.ordering_topic, ours + "}", std::to_string(config.partitions)});
+}
+
 }  // namespace
 
 std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reached) {
@@ -208,7 +221,12 @@ std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reach
                 {topic, config.writer.group, std::to_string(config.partitions)});
     if (!r) return failed(r);
   }
+  const PgResult moved = adopt_peers(pg, config);
+  if (!moved) return failed(moved);
   if (const PgResult r = pg.exec("COMMIT"); !r) return failed(r);
+  if (moved.affected() > 0)
+    log_info("peers moved from a topic that is not read any more", kv("peers", moved.affected()),
+             kv("to", config.ordering_topic));
   return {};
 }
 

@@ -18,7 +18,9 @@ constexpr std::int64_t kKeepDownUs = 86'400'000'000;  // rows of a peer that is 
 // Errors that name the data: trying the same again cannot help.
 bool is_data_error(const std::string& sqlstate) { return sqlstate.starts_with("22") || sqlstate.starts_with("54"); }
 
-InputRecord input(const KafkaMessage& m) { return {m.offset, m.time_us, m.has_header, m.header, m.value, m.hole_from}; }
+InputRecord input(const KafkaMessage& m) {
+  return {m.offset, m.time_us, m.has_header, m.header, m.copied.empty() ? m.value : m.copied, m.hole_from};
+}
 
 void add(BatchCounts& a, const BatchCounts& b) {
   a.records += b.records;

@@ -1,5 +1,7 @@
 #include "bmp-recv/tap/config.h"
 
+#include <algorithm>
+
 #include "common/value_checks.h"
 
 namespace bmpha::recv {
@@ -37,12 +39,24 @@ std::string check_sources(TapConfig& c) {
 
 }  // namespace
 
+std::vector<std::string> TapConfig::topics() const {
+  if (!relay.empty()) return {names.expand(names.topic.empty() ? "{root}.{raw}" : names.topic)};
+  if (!names.is_per_object()) return {names.expand(names.topic.empty() ? "{root}.{parsed}" : names.topic)};
+  std::vector<std::string> out = {names.name_of(TopicSelector::kUnicastPrefix)};
+  for (std::size_t n = 0; n < kTopicSelectors; ++n)
+    if (const std::string name = names.name_of(static_cast<TopicSelector>(n));
+        !name.empty() && std::find(out.begin(), out.end(), name) == out.end())
+      out.push_back(name);
+  return out;
+}
+
 void add_options(Options& o, TapConfig& c) {
   o.positional("FILE", &c.input, "recorded BMP, or a capture (pcap, pcapng); - is standard input");
   o.text("subscribe", &c.subscribe, "publish-socket of a bmp-recv to listen to", check_endpoint);
   o.text("kafka-brokers", &c.kafka.brokers, "Kafka to follow, host:port[,host:port...]", check_kafka_brokers);
   o.list("kafka-option", &c.kafka.options, "librdkafka property, key=value", check_kafka_option);
-  o.text("topic", &c.topic, "topic to follow; empty: openbmp.parsed, with --relay openbmp.bmp_raw", check_topic_name);
+  c.names.topic.clear();
+  add_topic_options(o, c.names);
   o.choice("from", &c.from, {"start", "end"}, "where following a topic begins");
   o.flag("stop-at-end", &c.stop_at_end, "stop at what is the topic's end now");
   o.flag("json", &c.json, "print JSON, one object a line");

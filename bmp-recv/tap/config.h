@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/kafka_topic.h"
 #include "common/options.h"
+#include "common/topic_names.h"
 
 namespace bmpha::recv {
 
@@ -17,7 +18,7 @@ struct TapConfig {
   std::string input;  // a file, "-" for standard input
   std::string subscribe;
   KafkaConnection kafka;
-  std::string topic;  // empty: by what is to be done
+  TopicNames names;  // `topic` empty: by what is to be done
   std::string from = "end";
   bool stop_at_end = false;
   // What becomes of them.
@@ -32,9 +33,8 @@ struct TapConfig {
   std::string router_ip = "0.0.0.0";
   std::string compat = "none";
 
-  std::string topic_name() const {
-    return !topic.empty() ? topic : relay.empty() ? "openbmp.parsed" : "openbmp.bmp_raw";
-  }
+  // To follow, the one with unicast routes first.
+  std::vector<std::string> topics() const;
 };
 
 // Registers all options; config must outlive them.

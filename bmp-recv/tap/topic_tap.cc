@@ -20,7 +20,7 @@ constexpr Millis kAskTimeout{10000};
 constexpr int kWaitMs = 200;
 constexpr std::size_t kPollRecords = 1000;
 
-// Reads a topic's partitions one record after the other.
+// Reads the partitions of topics, each one record after the other.
 class TopicReader {
  public:
   using OnRecord = std::function<bool(const Partition&, const KafkaMessage&)>;
@@ -33,6 +33,8 @@ class TopicReader {
 
  private:
   Status open(const TapConfig& c, const OnRecord& f);
+  Status find_positions(const TapConfig& c, KafkaTopics& topics, const std::string& topic,
+                        std::vector<std::pair<Partition, std::int64_t>>& positions);
   Status loop(const std::function<bool()>& idle);
   void take(const Partition& p, const KafkaMessage& m, const OnRecord& f);
 
@@ -44,12 +46,8 @@ class TopicReader {
 };
 
 Status TopicReader::open(const TapConfig& c, const OnRecord& f) {
-  const std::string topic = c.topic_name();
   Result<std::unique_ptr<KafkaTopics>> topics = KafkaTopics::open(c.kafka);
   if (!topics) return Status::error(topics.error());
-  const Result<TopicInfo> info = topics.value()->describe(topic, false, kAskTimeout);
-  if (!info) return Status::error(fmt::format("Kafka at {}: {}", c.kafka.brokers, info.error()));
-  if (!info.value().exists) return Status::error(fmt::format("Kafka at {} has no topic {}", c.kafka.brokers, topic));
   stop_at_end_ = c.stop_at_end;
   KafkaConsumer::Callbacks callbacks;
   callbacks.assigned = callbacks.revoked = [](const std::vector<Partition>&) {};
@@ -61,6 +59,18 @@ Status TopicReader::open(const TapConfig& c, const OnRecord& f) {
   callbacks.working = [this] { trouble_.clear(); };
   if (Status s = consumer_.open_alone(c.kafka, std::move(callbacks)); !s) return s;
   std::vector<std::pair<Partition, std::int64_t>> positions;
+  for (const std::string& topic : c.topics())
+    if (Status s = find_positions(c, *topics.value(), topic, positions); !s) return s;
+  if (positions.empty())
+    return Status::error(fmt::format("Kafka at {} has no topic {}", c.kafka.brokers, c.topics().front()));
+  return consumer_.read_from(positions);
+}
+
+// Of layout per-object some topics may be missing.
+Status TopicReader::find_positions(const TapConfig& c, KafkaTopics& topics, const std::string& topic,
+                                   std::vector<std::pair<Partition, std::int64_t>>& positions) {
+  const Result<TopicInfo> info = topics.describe(topic, false, kAskTimeout);
+  if (!info) return Status::error(fmt::format("Kafka at {}: {}", c.kafka.brokers, info.error()));
   for (std::uint32_t n = 0; n < info.value().partitions; ++n) {
     const Partition p{topic, static_cast<std::int32_t>(n)};
     const std::optional<OffsetRange> range = consumer_.watermarks(p, kAskTimeout);
@@ -69,7 +79,7 @@ Status TopicReader::open(const TapConfig& c, const OnRecord& f) {
     positions.emplace_back(p, from);
     if (from < range->high) left_[p] = range->high;
   }
-  return consumer_.read_from(positions);
+  return Status::ok();
 }
 
 void TopicReader::take(const Partition& p, const KafkaMessage& m, const OnRecord& f) {
@@ -124,9 +134,12 @@ bool read_header(const Partition& p, const KafkaMessage& m, KafkaHeader& out) {
 }  // namespace
 
 Status tap_topic(const TapConfig& config, RowPrinter& printer, Output& output) {
+  const std::string first = config.topics().front();
   const auto print = [&](const Partition& p, const KafkaMessage& m) {
     KafkaHeader header;
     const bool has_header = read_header(p, m, header);
+    // Every topic has its copies of these.
+    if (has_header && (!m.copied.empty() || (is_control(header.kind) && p.topic != first))) return true;
     const RecordOrigin origin = origin_of(m, has_header ? &header : nullptr);
     if (const char* why = printer.print(origin, m.value, output.buffer()); why != nullptr)
       fmt::print(stderr, "bmp-tap: {}: {}\n", where(p, m), why);

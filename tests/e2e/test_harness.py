@@ -499,7 +499,7 @@ def test_the_kafka_cutter_puts_its_port_into_metadata_answers():
 
 # --- the verdicts see what is wrong ---
 def record(partition, offset, kind, node, epoch, router="r", session=(1, 1), rows=(), **flags):
-    header = Header(kind, *(flags.get(f, False) for f in ("solo", "replay", "in_dump", "opener")), epoch, 1, router, session,
+    header = Header(kind, *(flags.get(f, False) for f in ("solo", "replay", "in_dump", "opener")), False, epoch, 1, router, session,
                     offset, 0, node, ())
     value = "V: 1.7\nT: unicast_prefix\n\n" + "".join("\t".join(row) + "\n" for row in rows) if rows else ""
     return Record(partition, offset, float(offset), router, header, value.encode())

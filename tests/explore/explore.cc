@@ -285,6 +285,7 @@ void declare(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_flag("--collector", o.common.by_collector, "grain = collector");
   app.add_flag("--by-age", o.common.by_age, "trim = time");
+  app.add_flag("--per-object", o.common.per_object, "layout = per-object: peers and routes in topics of their own");
   app.add_option("--only", o.only, "scenarios whose names have all these words");
   app.add_option("--threads", o.threads, "at once")->capture_default_str();
   app.add_flag("--list", o.list, "names of the scenarios");

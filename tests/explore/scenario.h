@@ -72,6 +72,7 @@ struct Scenario {
   bool tight = true;          // margin = retain = 0: the most aggressive trimming
   bool by_collector = false;  // grain = collector
   bool by_age = false;        // trim = time
+  bool per_object = false;    // layout = per-object: a topic of peers and one of routes
   std::vector<Fault> faults;
   std::vector<Change> changes;
   int window = 4;                 // steps in which changes and the faults may begin

@@ -155,7 +155,7 @@ void StateBytes::put(const gate::HeldRecords* gate, const gate::Ticket& t) {
 void StateBytes::put(const gate::Copy& c) {
   const KafkaHeader& h = c.header;
   epoch(h.epoch);
-  all(c.partition, h.kind, h.solo, h.replay, h.in_dump, h.opener, h.gen, h.node, h.session, h.seq,
+  all(c.partition, h.kind, h.solo, h.replay, h.in_dump, h.opener, h.detached, h.gen, h.node, h.session, h.seq,
       h.read_wall_us & 0xffff'ffff, h.settled);
 }
 

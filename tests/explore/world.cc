@@ -127,7 +127,7 @@ bool World::is_going_on(Fault fault, const NodeWorld& n) const {
 
 // How many of the items that this stage has come through now; the rest is held.
 std::size_t World::through(NodeWorld& n, Stage stage, std::size_t lane, std::size_t items, Oracle& oracle) {
-  int& stall = n.stalls[lane == 0 ? static_cast<std::size_t>(stage) : kStages];
+  int& stall = n.stalls[lane == 0 ? static_cast<std::size_t>(stage) : kStages + lane - 1];
   if (stall < 0 && are_faults_over()) stall = stall == kAfterOver ? 5 : 0;
   if (stall > 0) --stall;
   if (stall != 0) return 0;

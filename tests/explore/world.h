@@ -27,7 +27,8 @@
 namespace bmpha::explore {
 
 inline constexpr int kPeers = 2;
-inline constexpr std::uint32_t kPartitions = 2;
+inline constexpr std::uint32_t kPartitions = 2;           // of a topic
+inline constexpr std::uint32_t kSlots = 2 * kPartitions;  // of both topics of layout per-object
 inline constexpr int kMaxChanges = 16;
 
 // Decides among `ways` (0 is what usually happens). A deviation costs one of the world's budget.
@@ -98,7 +99,7 @@ struct NodeWorld {
   std::optional<arbiter::JoinGuard> guard;  // until it has joined
   int looks = 0;
   arbiter::Persisted stored;
-  std::array<std::vector<gate::Copy>, kPartitions> in_flight;  // on the way to Kafka
+  std::array<std::vector<gate::Copy>, kSlots> in_flight;  // on the way to Kafka
   std::vector<gate::Ticket> answers;
   int kafka_bad = 0, kafka_good = 0;  // steps
   bool kafka_ok = true;
@@ -106,13 +107,13 @@ struct NodeWorld {
   int gate_dead = 0, arbiter_dead = 0, recv_dead = 0;
   int hung = 0, gate_hung = 0, arbiter_hung = 0, recv_hung = 0;  // steps
   // Steps for which a stage is held; kAppend has one for each partition, the second one at the end.
-  std::array<int, kStages + 1> stalls{};
+  std::array<int, kStages + kSlots - 1> stalls{};
   bool redis_cut = false, kafka_cut = false;
   // Copies in flight of a hung gate: so many of them land in so many steps; -1: not before it goes on.
-  std::array<std::size_t, kPartitions> lands{};
+  std::array<std::size_t, kSlots> lands{};
   int land_in = -1;
   // What a gate that died had handed over, and lands later.
-  std::array<std::vector<gate::Copy>, kPartitions> ghosts;
+  std::array<std::vector<gate::Copy>, kSlots> ghosts;
   int ghosts_in = -1;
   bool leaving = false;
   bool soon = false;
@@ -232,6 +233,10 @@ class World {
     return ways[oracle.choose(static_cast<int>(N))];
   }
   bool is_visible(int peer) const;
+  // Where a peer's life and its routes are in order.
+  std::size_t slot_of(int peer) const {
+    return (scenario_->per_object ? kPartitions : 0) + static_cast<std::size_t>(peer) % kPartitions;
+  }
 
   std::shared_ptr<const Scenario> scenario_;
   Nanos t_{0};
@@ -239,7 +244,7 @@ class World {
   arbiter::MemoryCluster redis_;
   bool redis_up_ = true;
   std::array<RouterPeer, kPeers> router_;
-  std::array<PartitionWorld, kPartitions> kafka_;
+  std::array<PartitionWorld, kSlots> kafka_;
   std::map<std::uint64_t, Claim> claims_;  // by epoch
   std::array<bool, kMaxChanges> seen_{};   // change is in Kafka, or was overtaken by a dump that is
   int next_change_ = 0;

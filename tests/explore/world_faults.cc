@@ -85,7 +85,7 @@ void World::begin_process_fault(FaultState& f, NodeWorld& n, Oracle& oracle) {
     case Fault::kHang:
     case Fault::kHangGate:
       n.land_in = pick({-1, 1, 3}, oracle);
-      for (std::size_t p = 0; p < kPartitions; ++p) {
+      for (std::size_t p = 0; p < kSlots; ++p) {
         n.lands[p] = n.in_flight[p].size();
         if (scenario_->partial && n.land_in > 0)
           n.lands[p] -= static_cast<std::size_t>(oracle.choose(static_cast<int>(n.lands[p]) + 1));
@@ -202,7 +202,7 @@ void World::crash(NodeWorld& n, Oracle& oracle) {
 // The process that had handed them over is gone: a part of them lands all the same.
 void World::lose_in_flight(NodeWorld& n, Oracle& oracle) {
   bool any = false;
-  for (std::size_t p = 0; p < kPartitions; ++p) {
+  for (std::size_t p = 0; p < kSlots; ++p) {
     const int count = static_cast<int>(n.in_flight[p].size());
     n.ghosts[p] = std::move(n.in_flight[p]);
     n.in_flight[p].clear();

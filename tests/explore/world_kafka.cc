@@ -21,7 +21,8 @@ void World::append(const gate::Copy& copy) {
   PartitionWorld& p = kafka_[copy.partition];
   const std::int64_t offset = p.next++;
   const KafkaHeader& h = copy.header;
-  const int shown = static_cast<int>(copy.partition);  // the partition's peer
+  const int shown = static_cast<int>(copy.partition % kPartitions);  // the partition's peer
+  const bool orders = copy.partition == slot_of(shown);
   const bool was_visible = is_visible(shown);
   std::vector<sink::PeerChange> changes;
   const bool accepted = p.generations.admit(offset, h, changes) == sink::Verdict::kAccepted;
@@ -34,6 +35,7 @@ void World::append(const gate::Copy& copy) {
     if (watched_ && scenario_->is_orderly()) fail("a switch on request left records behind it that are fenced");
     return;
   }
+  if (h.detached) return;
   const Payload payload = unpack(h.read_wall_us);
   const int peer = payload.peer;
   if (h.kind == RecordKind::kPeer) {
@@ -46,7 +48,7 @@ void World::append(const gate::Copy& copy) {
     p.rows[peer] = {payload.announced, payload.versions[static_cast<std::size_t>(peer)], state.epoch};
   }
   note_seen(copy);
-  if (watched_ && was_visible && !is_visible(shown)) check_hidden(copy, shown);
+  if (watched_ && orders && was_visible && !is_visible(shown)) check_hidden(copy, shown);
 }
 
 // Which changes are in the history now, or behind a dump that is.
@@ -58,15 +60,14 @@ void World::note_seen(const gate::Copy& copy) {
     const int changed = scenario_->changes[i].peer;
     const std::size_t version = payload.versions[static_cast<std::size_t>(changed)];
     if (of_peer && changed == payload.peer && (version == i + 1 || (h.in_dump && version > i))) seen_[i] = true;
-    if (h.kind == RecordKind::kSynced && static_cast<std::uint32_t>(changed) == copy.partition && version > i)
-      seen_[i] = true;
+    if (h.kind == RecordKind::kSynced && slot_of(changed) == copy.partition && version > i) seen_[i] = true;
   }
 }
 
 // --- what must always hold
 
 bool World::is_visible(int peer) const {
-  const PartitionWorld& p = kafka_[static_cast<std::size_t>(peer) % kPartitions];
+  const PartitionWorld& p = kafka_[slot_of(peer)];
   const auto row = p.rows.find(peer);
   const sink::PeerState* state = p.generations.find_peer(peer_key(peer));
   return row != p.rows.end() && state != nullptr && state->up && row->second.announced &&
@@ -181,7 +182,7 @@ void World::check_end() {
                        wanted ? "has not" : "has"));
       continue;
     }
-    const auto row = kafka_[static_cast<std::size_t>(peer) % kPartitions].rows.find(peer);
+    const auto row = kafka_[slot_of(peer)].rows.find(peer);
     if (wanted && row->second.version != r.version)
       fail(fmt::format("state: peer {} has version {}, the database {}", peer, r.version, row->second.version));
   }

@@ -16,19 +16,30 @@ using Kind = RouterMessage::Kind;
 constexpr int kKafkaBad = 2;  // steps
 constexpr int kKafkaGood = 2;
 
-const HeldRecords::Settings& held_settings(std::size_t node, bool tight) {
+// A topic of peers, where the collector's object and others would be as well, and one of routes.
+gate::TopicPlan two_topics() {
+  gate::TopicPlan plan;
+  plan.count = 2;
+  plan.of[static_cast<std::size_t>(TopicSelector::kUnicastPrefix)] = 1;
+  plan.peer_copies = {1};
+  plan.detached = {true, false};
+  return plan;
+}
+
+const HeldRecords::Settings& held_settings(std::size_t node, bool tight, bool per_object) {
   static const auto all = [] {
-    std::array<HeldRecords::Settings, 6> out;
-    for (std::size_t n = 0; n < 6; ++n) {
-      out[n].node = fmt::format("{}", "ABC"[n / 2]);
+    std::array<HeldRecords::Settings, 12> out;
+    for (std::size_t n = 0; n < 12; ++n) {
+      out[n].node = fmt::format("{}", "ABC"[n / 2 % 3]);
       out[n].partitions = kPartitions;
+      if (n >= 6) out[n].plan = two_topics();
       out[n].retain = n % 2 == 1 ? Nanos{0} : Nanos{Millis(350)};
       out[n].release_wait = kLease;
       out[n].gap_wait = 3 * kStep;
     }
     return out;
   }();
-  return all[2 * node + (tight ? 1 : 0)];
+  return all[2 * node + (tight ? 1 : 0) + (per_object ? 6 : 0)];
 }
 
 RecordKind record_kind(Kind k) {
@@ -49,7 +60,8 @@ RecordKind record_kind(Kind k) {
 }  // namespace
 
 void World::start_gate(NodeWorld& n) {
-  n.gate.emplace(router_id(), held_settings(static_cast<std::size_t>(n.id[0] - 'A'), scenario_->tight));
+  n.gate.emplace(router_id(),
+                 held_settings(static_cast<std::size_t>(n.id[0] - 'A'), scenario_->tight, scenario_->per_object));
   n.gate_inc = ++incs_;
   n.gate_met = 0;
   n.kafka_bad = n.kafka_good = 0;
@@ -95,7 +107,7 @@ void World::node_step(NodeWorld& n, Oracle& oracle) {
       copies.clear();
     }
   if (n.land_in > 0 && --n.land_in == 0) {
-    for (std::size_t p = 0; p < kPartitions; ++p) append(n, p, std::min(n.lands[p], n.in_flight[p].size()));
+    for (std::size_t p = 0; p < kSlots; ++p) append(n, p, std::min(n.lands[p], n.in_flight[p].size()));
     n.land_in = -1;
   }
   if (n.dead != 0 || n.hung > 0) return;
@@ -106,7 +118,7 @@ void World::node_step(NodeWorld& n, Oracle& oracle) {
     if (recv_runs) alive(n);
     n.gate->tick(now(n));
     pump(n);
-    for (std::size_t p = 0; p < kPartitions; ++p)
+    for (std::size_t p = 0; p < kSlots; ++p)
       if (!n.kafka_cut) append(n, p, through(n, Stage::kAppend, p, n.in_flight[p].size(), oracle));
     if (!n.answers.empty() && !is_held(n, Stage::kAnswer, oracle)) answer(n);
   }
@@ -153,7 +165,7 @@ void World::read(NodeWorld& n, Oracle& oracle) {
 
 void World::put(NodeWorld& n, Envelope e) {
   Receiver& r = n.recv;
-  e.topic = TopicSelector::kUnicastPrefix;
+  e.topic = e.kind == RecordKind::kPeer ? TopicSelector::kPeer : TopicSelector::kUnicastPrefix;
   e.session = {r.inc, r.number};
   e.seq = ++r.seq;
   e.router = router_id();

@@ -242,6 +242,10 @@ def kill_all(processes):
         process.kill()
 
 
+# Objects whose topics a sink reads in layout per-object; what peers live through stands among the routes.
+STORED = ("unicast_prefix", "router", "collector", "bmp_stat")
+
+
 class Node:
     """bmp-recv, kafka-gate and ha-arbiter of one node."""
 
@@ -255,7 +259,7 @@ class Node:
         self.kafka_path = cluster.kafka_path() if cluster.cut_kafka else None
         brokers = f"127.0.0.1:{self.kafka_path.port}" if self.kafka_path else cluster.brokers
         self.redis_path, redis_url = cluster.lab.path(cluster.redis_url) if cluster.cut_redis else (None, cluster.redis_url)
-        kafka = {"kafka-brokers": brokers, "topic": cluster.topic, "partitions": cluster.partitions}
+        kafka = {"kafka-brokers": brokers, **cluster.topic_settings()}
         every = {
             "bmp-recv": {**common, "listen": [f"127.0.0.1:{self.port}"], "router-id": "sysname",
                          "gate-socket": sockets["link"], "publish-socket": sockets["records"]},
@@ -295,14 +299,17 @@ class Cluster:
 
     def __init__(self, lab, nodes=("A", "B"), partitions=4, redis_url=None, settings=None, node_settings=None,
                  standalone=False, bin_dir=BIN, create_topic=True, cut_kafka=False, cut_redis=False, brokers=None,
-                 redis_client=None, node_env=None, topic=None):
+                 redis_client=None, node_env=None, topic=None, layout=None):
         """`cut_kafka`, `cut_redis`: each node has a path of its own to the server, `kafka_path` and `redis_path`. `topic`: that
-        of another cluster, shared with it."""
+        of another cluster, shared with it. `layout`: else what LAYOUT says, else single; with per-object the log is that of the
+        topics that a sink reads."""
+        self.layout = layout or os.environ.get("LAYOUT") or "single"
         self.lab, self.cut_kafka, self.cut_redis = lab, cut_kafka, cut_redis
         self.brokers = brokers or lab.servers.brokers
         self.redis_client = redis_client  # where the URL is one that the Python library does not know
         self.name = f"e2e-{secrets.token_hex(4)}"
         self.topic = topic or f"{self.name}.parsed"
+        self.topics = [self.topic] if self.layout == "single" else [f"{self.topic}.{o}" for o in STORED]
         self.partitions = partitions
         self.bin_dir = bin_dir
         self.directory = lab.directory / f"c{len(lab.clusters)}"
@@ -320,7 +327,19 @@ class Cluster:
         if create_topic:
             if not topic:
                 self.create_topic()
-            self.log = KafkaLog(self.brokers, self.topic)
+            self.log = KafkaLog(self.brokers, *self.topics)
+
+    def topic_settings(self):
+        if self.layout == "single":
+            return {"topic": self.topic, "partitions": self.partitions}
+        return {"layout": self.layout, "topic-root": self.name, "partitions": self.partitions}
+
+    def per_object(self):
+        """From now on that is the layout: of what is asked and read here."""
+        self.layout = "per-object"
+        self.topics = [f"{self.topic}.{o}" for o in STORED]
+        self.log.close()
+        self.log = KafkaLog(self.brokers, *self.topics)
 
     def add_node(self, name, settings=None, env=None):
         node = self.nodes[name] = Node(self, name, settings or {}, env)
@@ -351,8 +370,7 @@ class Cluster:
         if database is None:
             database = self.lab.database()
             group = group or f"{self.name}-{number}"
-        own = {"kafka-brokers": self.brokers, "topic": self.topic, "partitions": self.partitions,
-               "database": database.url, "group-id": group,
+        own = {"kafka-brokers": self.brokers, **self.topic_settings(), "database": database.url, "group-id": group,
                "kafka-option": ["session.timeout.ms=6000", "heartbeat.interval.ms=500"],
                **{k.replace("_", "-"): v for k, v in settings.items()}}
         sink = Sink(f"sink{number}", self.directory / f"s{number}", own, bin_dir or self.bin_dir, env)
@@ -399,7 +417,8 @@ class Cluster:
         if self.lab.servers.broker != "embedded" and self.brokers == self.lab.servers.brokers:
             with contextlib.suppress(Exception):
                 admin = AdminClient({"bootstrap.servers": self.brokers})
-                for future in admin.delete_topics([self.topic]).values():
+                names = [t for t in admin.list_topics(timeout=10).topics if t == self.topic or t.startswith(f"{self.topic}.")]
+                for future in admin.delete_topics(names).values():
                     future.result(10)
 
 

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 KINDS = {3: "router", 4: "peer", 5: "attributes", 6: "routes", 7: "stat", 8: "eor", 9: "raw", 10: "synced", 11: "run",
          12: "stale", 13: "down", 14: "collector"}
 CONTROL = ("run", "synced", "stale", "down")
+TOPIC = 10000  # between the numbers of two topics' partitions
 # Columns of unicast_prefix rows, from 0.
 ACTION, PEER, PREFIX, LENGTH, PATH_ID, PRE_POLICY, ADJ_IN, LARGE = 0, 6, 10, 11, 27, 29, 30, 31
 
@@ -19,6 +20,7 @@ class Header:
     replay: bool
     in_dump: bool
     opener: bool
+    detached: bool  # layout per-object: in a topic that does not order what peers live through
     epoch: int
     gen: int
     router: str
@@ -43,7 +45,8 @@ def decode_header(data):
         n = data[at]
         settled.append((data[at + 1:at + 1 + n].decode(), struct.unpack_from("!Q", data, at + 1 + n)[0]))
         at += 1 + n + 8
-    return Header(KINDS.get(kind, str(kind)), bool(flags & 1), bool(flags & 2), bool(flags & 4), bool(flags & 8), epoch, gen,
+    return Header(KINDS.get(kind, str(kind)), bool(flags & 1), bool(flags & 2), bool(flags & 4), bool(flags & 8),
+                  bool(flags & 16), epoch, gen,
                   data[19:35].hex(), (incarnation, number), sequence, read_us, node, tuple(settled))
 
 
@@ -66,11 +69,12 @@ class Record:
 
 
 class KafkaLog:
-    """Reads a whole topic without joining a group. Everything that was read is kept in `records`, partition by
-    partition in offset order; foreign records (without header) are only counted."""
+    """Reads whole topics without joining a group. Everything that was read is kept in `records`, partition by
+    partition in offset order; foreign records (without header) are only counted. The partitions of a second topic are
+    numbered from 10000 on, and so on."""
 
-    def __init__(self, brokers, topic):
-        self._topic = topic
+    def __init__(self, brokers, *topics):
+        self._topics = topics
         self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "bmpha-e2e-log", "enable.auto.commit": False,
                                    "auto.offset.reset": "earliest", "enable.partition.eof": True,
                                    "fetch.wait.max.ms": 20})
@@ -82,43 +86,53 @@ class KafkaLog:
     def _find_partitions(self, seconds=10):
         """A topic that was just created is not known everywhere at once."""
         deadline = time.monotonic() + seconds
-        while True:
-            metadata = self._consumer.list_topics(self._topic, 10).topics[self._topic]
-            if metadata.error is None and metadata.partitions:
-                return sorted(metadata.partitions)
-            assert time.monotonic() < deadline, metadata.error
-            time.sleep(0.05)
+        found = []
+        for topic in self._topics:
+            while True:
+                metadata = self._consumer.list_topics(topic, 10).topics[topic]
+                if metadata.error is None and metadata.partitions:
+                    break
+                assert time.monotonic() < deadline, metadata.error
+                time.sleep(0.05)
+            found += [self.number(topic, p) for p in sorted(metadata.partitions)]
+        return found
+
+    def number(self, topic, partition):
+        return self._topics.index(topic) * TOPIC + partition
+
+    def _place(self, number, *offset):
+        return TopicPartition(self._topics[number // TOPIC], number % TOPIC, *offset)
 
     def ends(self):
-        return {p: self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), timeout=10)[1]
+        return {p: self._consumer.get_watermark_offsets(self._place(p), timeout=10)[1]
                 for p in self.partitions}
 
     def read(self):
         """Reads on to the present end; returns all records so far, partition after partition."""
         todo = {p: end for p, end in self.ends().items() if end > self._next[p]}
-        self._consumer.assign([TopicPartition(self._topic, p, self._next[p]) for p in todo])
+        self._consumer.assign([self._place(p, self._next[p]) for p in todo])
         while todo:
             message = self._consumer.poll(10)
             if message is None:
-                raise TimeoutError(f"topic {self._topic}: no answer from partitions {sorted(todo)} within 10 s")
-            p = message.partition()
+                raise TimeoutError(f"topics {self._topics}: no answer from partitions {sorted(todo)} within 10 s")
+            p = self.number(message.topic(), message.partition())
             if message.error():
                 todo.pop(p, None)  # the end was reached
                 continue
-            self._keep(message)
+            self._keep(message, p)
             self._next[p] = message.offset() + 1
             if message.offset() + 1 >= todo.get(p, 0):
                 todo.pop(p, None)
         self._consumer.unassign()
         return [r for p in self.partitions for r in self.records[p]]
 
-    def _keep(self, message):
+    def _keep(self, message, number):
         raw = dict(message.headers() or ()).get("bmpha")
         if raw is None:
             self.foreign += 1
             return
-        self.records[message.partition()].append(
-            Record(message.partition(), message.offset(), message.timestamp()[1] / 1000, (message.key() or b"").decode(),
+        self.records[number].append(
+            Record(number, message.offset(), message.timestamp()[1] / 1000, (message.key() or b"").decode(),
                    decode_header(raw), message.value() or b""))
 
     def close(self):

@@ -58,8 +58,9 @@ def lag(cluster, sink):
     ends = cluster.log.ends()
     if not sink.database.has("ingest_offset"):
         return None
-    done = dict(sink.database.sql("SELECT part, next_offset FROM ingest_offset WHERE group_id = %s AND topic = %s",
-                                  sink.group, cluster.topic))
+    rows = sink.database.sql("SELECT topic, part, next_offset FROM ingest_offset WHERE group_id = %s AND topic = ANY(%s)",
+                             sink.group, cluster.topics)
+    done = {cluster.log.number(topic, part): offset for topic, part, offset in rows}
     return sum(end - done.get(p, 0) for p, end in ends.items())
 
 

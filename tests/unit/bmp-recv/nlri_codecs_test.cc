@@ -163,7 +163,7 @@ TEST_CASE("routes of each family have a row of their object, added and deleted")
     REQUIRE(last.rows.size() == 2);
     CHECK(last.envelope.kind == RecordKind::kRoutes);
     const bool contract = last.object == "evpn";
-    CHECK(last.envelope.topic == (contract ? TopicSelector::kEvpn : TopicSelector::kOther));
+    CHECK(topic_object(last.envelope.topic) == c.object);
     const Row add = named(last, 0), del = named(last, 1);
     CHECK(add.at("action") == "add");
     CHECK(add.at("sequence") == "0");
@@ -229,4 +229,13 @@ TEST_CASE("path identifiers that nobody agreed on are found in the families, too
   CHECK(named(last, 1).at("path_id") == "2");
   CHECK(named(last, 0).at("hash") != named(last, 1).at("hash"));
   CHECK(r.shared.counters.path_id_fallbacks == 1);
+}
+
+TEST_CASE("each object has a topic of its own name, and those of routes are known as such") {
+  for (std::size_t n = 0; n < kObjects; ++n) {
+    const ObjectInfo& o = object_info(static_cast<Object>(n));
+    CAPTURE(o.name);
+    CHECK(topic_object(o.topic) == o.name);
+    CHECK(is_route_topic(o.topic) == (n < kRouteObjects));
+  }
 }

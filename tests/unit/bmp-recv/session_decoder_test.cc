@@ -578,7 +578,7 @@ TEST_CASE("objects of one UPDATE go into records of their own, attributes first"
   CHECK(records[3].rows[0][2] != records[3].rows[1][2]);
   CHECK(records[3].rows[1].size() == 32);
   CHECK(records[4].object == "multicast_prefix");
-  CHECK(records[4].envelope.topic == TopicSelector::kOther);
+  CHECK(records[4].envelope.topic == TopicSelector::kMulticastPrefix);
   CHECK(records[4].rows[0].size() == 32);
 }
 

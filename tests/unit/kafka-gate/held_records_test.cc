@@ -43,7 +43,7 @@ TEST_CASE("G4: a claim writes `run` to every partition first, then everything fr
 
 TEST_CASE("a second topic takes raw records, and every control record as well") {
   Bench b;
-  b.settings.topics = 2;
+  b.settings.plan.count = 2;
   Writer w{1};
   b.dump(w, 0);
   Envelope raw = w.next(RecordKind::kRaw, 20);
@@ -1149,4 +1149,80 @@ TEST_CASE("G2: dumps that broke off and are not acknowledged are never dropped; 
   REQUIRE(b.held.status().brackets.size() == 1);
   CHECK(b.held.status().brackets[0].first == at_ms(0));
   CHECK(b.held.status().brackets[0].synced == at_ms(20));
+}
+
+// Topics: 0 peers, 1 unicast routes, 2 other routes.
+TopicPlan three_topics() {
+  TopicPlan plan;
+  plan.count = 3;
+  plan.of[static_cast<std::size_t>(TopicSelector::kUnicastPrefix)] = 1;
+  plan.of[static_cast<std::size_t>(TopicSelector::kL3vpn)] = 2;
+  plan.peer_copies = plan.eor_copies = {1, 2};
+  plan.detached = {true, false, true};
+  return plan;
+}
+
+TEST_CASE("layout per-object: control records go to every topic, what peers live through stands among the routes too") {
+  Bench b;
+  b.settings.plan = three_topics();
+  Writer w{1};
+  b.put(w, RecordKind::kSessionBegin, 0);
+  Envelope peer = w.next(RecordKind::kPeer, 1);
+  peer.topic = TopicSelector::kPeer;
+  b.put(peer);
+  b.put(w, RecordKind::kRoutes, 2);
+  Envelope eor = w.next(RecordKind::kEor, 3);
+  eor.topic = TopicSelector::kEor;
+  b.put(eor);
+  b.put(w, RecordKind::kSynced, 4);
+  b.roles(active(100, 1, 0, 10));
+  b.send();
+  std::map<RecordKind, std::vector<std::uint32_t>> slots;
+  for (const Copy& c : b.written) {
+    slots[c.header.kind].push_back(c.partition);
+    CHECK(c.is_copy ==
+          ((c.header.kind == RecordKind::kPeer || c.header.kind == RecordKind::kEor) && c.partition >= kPartitions));
+    CHECK(c.header.detached == (!is_control(c.header.kind) && c.partition / kPartitions != 1));
+    if (!is_control(c.header.kind)) CHECK(c.body.value.size() == 100);
+  }
+  const std::uint32_t p = partition_of(peer_key(1), kPartitions);
+  const std::vector<std::uint32_t> thrice = {p, kPartitions + p, 2 * kPartitions + p};
+  CHECK(slots[RecordKind::kRun].size() == 3 * kPartitions);
+  CHECK(slots[RecordKind::kPeer] == thrice);
+  CHECK(slots[RecordKind::kRoutes] == std::vector<std::uint32_t>{kPartitions + p});
+  CHECK(slots[RecordKind::kEor] == thrice);
+  CHECK(slots[RecordKind::kSynced].size() == 3 * kPartitions);
+  // In each topic in order: the opener before its routes, the end of the dump behind them.
+  for (std::uint32_t topic = 0; topic < 3; ++topic) {
+    std::vector<std::uint64_t> seqs;
+    for (const Copy& c : b.written)
+      if (c.partition == topic * kPartitions + p) seqs.push_back(c.header.seq);
+    CHECK(seqs == (topic == 1 ? Seqs{0, 2, 3, 4, 5} : Seqs{0, 2, 4, 5}));
+  }
+}
+
+TEST_CASE("layout per-object: a record counts when all its copies are acknowledged") {
+  Bench b;
+  b.settings.plan = three_topics();
+  Writer w{1};
+  b.put(w, RecordKind::kSessionBegin, 0);
+  Envelope peer = w.next(RecordKind::kPeer, 1);
+  peer.topic = TopicSelector::kPeer;
+  b.put(peer);
+  b.put(w, RecordKind::kRoutes, 2);
+  b.roles(active(100, 1, 0, 10));
+  b.send();
+  REQUIRE(b.unanswered.size() == 3 * kPartitions + 3 + 1);
+  b.ack(3 * kPartitions + 2);
+  CHECK(b.release_of(1) == 1);
+  b.ack(1);
+  CHECK(b.release_of(1) == 2);
+  // A start over hands over all copies again, also when some of them had been handed over.
+  b.held.producer_lost();
+  CHECK(b.send() == 0);
+  b.now_ms = 20;
+  const std::size_t before = b.written.size();
+  b.roles(active(101, 1, 0, 20));
+  b.send();
+  CHECK(b.count(RecordKind::kPeer, before) == 3);
 }

@@ -48,7 +48,7 @@ struct MockKafka {
 
 struct Read {
   std::int32_t partition;
-  std::string key, value;
+  std::string key, value, copied;
   bool null_value = false;
   KafkaHeader header;
 };
@@ -86,6 +86,9 @@ std::vector<Read> read_all(const MockKafka& kafka, std::size_t expected) {
         REQUIRE(h.is_ok());
         r.header = h.value();
       }
+      if (headers != nullptr &&
+          rd_kafka_header_get_last(headers, kKafkaCopiedName, &data, &size) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        r.copied.assign(static_cast<const char*>(data), size);
       out.push_back(std::move(r));
     }
     rd_kafka_message_destroy(m);
@@ -281,6 +284,28 @@ TEST_CASE("a record of a topic that is not configured is refused at once, and no
   CHECK_FALSE(producer->is_lost());
   CHECK(producer->send(b.written.back()) == KafkaProducer::Sent::kYes);
   CHECK(wait_answers(*producer, 1).size() == 1);
+}
+
+TEST_CASE("a copy has an empty value, and the record's in a header") {
+  const MockKafka kafka;
+  const auto producer = open_producer(kafka.settings());
+  Bench b = filled_bench(1);
+  b.send();
+  Copy copy = b.written.back();
+  for (const Copy& c : b.written)
+    if (c.header.kind == RecordKind::kPeer) copy = c;
+  copy.is_copy = copy.header.detached = true;
+  REQUIRE(producer->send(copy) == KafkaProducer::Sent::kYes);
+  CHECK(wait_answers(*producer, 1).size() == 1);
+  CHECK(producer->outstanding_bytes() == 0);
+  const std::vector<Read> read = read_all(kafka, 1);
+  REQUIRE(read.size() == 1);
+  CHECK(read[0].value.empty());
+  CHECK_FALSE(read[0].null_value);
+  CHECK(read[0].copied == std::string(copy.body.value.begin(), copy.body.value.end()));
+  CHECK(read[0].copied.size() == 100);
+  CHECK(read[0].header.detached);
+  CHECK(read[0].key == to_hex(copy.key));
 }
 
 TEST_CASE("an error that says nothing about the record loses the producer, not the record") {

@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 #include <librdkafka/rdkafka.h>
 
+#include <algorithm>
 #include <memory>
 #include <random>
+#include <set>
 
 using namespace bmpha;        // NOLINT
 using namespace bmpha::gate;  // NOLINT
@@ -32,6 +34,63 @@ TEST_CASE("the partition of a key is the one that librdkafka's murmur2 partition
           topic.get(), text.data(), text.size(), static_cast<std::int32_t>(partitions), nullptr, nullptr);
       CHECK(partition_of(key, partitions) == static_cast<std::uint32_t>(theirs));
     }
+}
+
+TEST_CASE("plan: layout single is one topic, and one for raw BMP where it has a name") {
+  TopicNames names;
+  Topics t = plan_topics(names);
+  CHECK(t.names == std::vector<std::string>{"openbmp.parsed"});
+  CHECK(t.plan.count == 1);
+  for (std::size_t n = 0; n < kTopicSelectors; ++n)
+    CHECK(t.plan.of.at(n) == (static_cast<TopicSelector>(n) == TopicSelector::kBmpRaw ? 1 : 0));
+  CHECK(t.plan.peer_copies.empty());
+  CHECK(t.plan.eor_copies.empty());
+  CHECK_FALSE(t.plan.is_detached(0));
+  names.raw_topic = "{root}.{raw}";
+  t = plan_topics(names);
+  CHECK(t.names == std::vector<std::string>{"openbmp.parsed", "openbmp.bmp_raw"});
+  CHECK(t.plan.count == 2);
+  CHECK(t.plan.topic_of(TopicSelector::kBmpRaw) == 1);
+  CHECK_FALSE(t.plan.is_detached(1));
+}
+
+TEST_CASE("plan: layout per-object has a topic for each object, and copies of peer records among all routes") {
+  TopicNames names;
+  names.layout = "per-object";
+  names.raw_topic = "raw";
+  names.object_topics = {"bmp_stat_ext={root}.{parsed}.bmp_stat", "vpls=rare", "mvpn=rare"};
+  const Topics t = plan_topics(names);
+  REQUIRE(t.names.size() == 23 - 2 + 1);
+  CHECK(t.plan.count == t.names.size());
+  CHECK(t.names.back() == "raw");
+  const auto name = [&](TopicSelector s) { return t.names.at(t.plan.topic_of(s)); };
+  CHECK(name(TopicSelector::kPeer) == "openbmp.parsed.peer");
+  CHECK(name(TopicSelector::kBmpStatExt) == name(TopicSelector::kBmpStat));
+  CHECK(name(TopicSelector::kMvpn) == "rare");
+  CHECK(name(TopicSelector::kBmpRaw) == "raw");
+  std::set<std::string> copies;
+  for (const std::uint32_t n : t.plan.peer_copies) CHECK(copies.insert(t.names.at(n)).second);
+  CHECK(t.plan.eor_copies == t.plan.peer_copies);
+  std::set<std::string> routes;
+  for (std::size_t n = 0; n < kTopicSelectors; ++n)
+    if (is_route_topic(static_cast<TopicSelector>(n))) routes.insert(name(static_cast<TopicSelector>(n)));
+  CHECK(routes.size() == 15);
+  CHECK(copies == routes);
+  for (std::uint32_t n = 0; n < t.plan.count; ++n)
+    CHECK(t.plan.is_detached(n) == (t.names[n] != "openbmp.parsed.unicast_prefix" && t.names[n] != "raw"));
+}
+
+TEST_CASE("plan: peers whose topic is that of unicast routes need no copy there") {
+  TopicNames names;
+  names.layout = "per-object";
+  names.object_topics = {"peer=all", "unicast_prefix=all"};
+  const Topics t = plan_topics(names);
+  const std::uint32_t all = t.plan.topic_of(TopicSelector::kPeer);
+  CHECK_FALSE(t.plan.is_detached(all));
+  CHECK(std::find(t.plan.peer_copies.begin(), t.plan.peer_copies.end(), all) == t.plan.peer_copies.end());
+  CHECK(std::find(t.plan.eor_copies.begin(), t.plan.eor_copies.end(), all) != t.plan.eor_copies.end());
+  CHECK(t.plan.peer_copies.size() == 15);
+  CHECK(t.plan.is_detached(t.plan.topic_of(TopicSelector::kBmpStat)));
 }
 
 TEST_CASE("murmur2 agrees with the Java client's published values, tails of every length") {

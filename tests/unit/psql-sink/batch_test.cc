@@ -267,3 +267,43 @@ TEST_CASE("retention: days, other units, for ever") {
   }
   CHECK(days == 2);
 }
+
+TEST_CASE("layout per-object: only the topic of routes numbers generations; elsewhere rows describe peers") {
+  Bench b;
+  Record stat = control(RecordKind::kStat), up = peer_up(10), eor = control(RecordKind::kEor), down = peer_down(10);
+  const std::string r = to_hex(hash_of(1)), p = to_hex(hash_of(10)), t = "2026-01-02 03:04:05.000006";
+  stat.value =
+      message("bmp_stat",
+              {{"add", "0", r, "192.0.2.1", p, "10.0.0.1", "65001", t, "1", "2", "3", "4", "5", "6", "7", "8", "9"}});
+  eor.value = message("eor", {{"add", "0", p, r, "192.0.2.1", "10.0.0.1", "65001", t, "2", "1", "1", "1"}});
+  Record unicast = route(10, 1, 1);
+  for (Record* x : {&stat, &up, &eor, &down, &unicast}) x->header.detached = true;
+  const Batch batch = b.build({control(RecordKind::kRun), up, stat, eor, unicast, control(RecordKind::kSynced), down,
+                               control(RecordKind::kDown)});
+  CHECK(b.state.generations.peers().empty());
+  CHECK(batch.peer_updates.empty());
+  CHECK(batch.peer_infos.empty());
+  CHECK(batch.events.empty());
+  CHECK(batch.stats.size() == 1);
+  REQUIRE(batch.peers.size() == 1);
+  CHECK(batch.peers[0].detached);
+  CHECK(batch.fences.size() == 1);
+  CHECK(batch.routers_down.size() == 1);
+  REQUIRE(batch.rejected.size() == 1);
+  CHECK(batch.rejected[0].reason == "unicast_prefix: routes in a topic that does not order them");
+}
+
+TEST_CASE("layout per-object: every topic has a fence of its own") {
+  Bench b;
+  Record stat = control(RecordKind::kStat);
+  const std::string r = to_hex(hash_of(1)), p = to_hex(hash_of(10)), t = "2026-01-02 03:04:05.000006";
+  stat.value =
+      message("bmp_stat",
+              {{"add", "0", r, "192.0.2.1", p, "10.0.0.1", "65001", t, "1", "2", "3", "4", "5", "6", "7", "8", "9"}});
+  stat.header.detached = true;
+  Record late = stat, ahead = stat;
+  ahead.header.epoch = 2;
+  const Batch batch = b.build({control(RecordKind::kRun), stat, control(RecordKind::kRun, 1, 2), late, ahead});
+  CHECK(batch.stats.size() == 2);
+  CHECK(batch.counts.fenced == 1);
+}

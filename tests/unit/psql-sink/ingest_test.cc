@@ -27,13 +27,18 @@ struct Sinker {
   PartitionState state;
   std::int64_t next = -1;
 
-  explicit Sinker(const std::string& database) : ingest(database, "g") { REQUIRE(ingest.open().is_ok()); }
+  const Partition partition;
+
+  explicit Sinker(const std::string& database, Partition of = kPartition)
+      : ingest(database, "g"), partition(std::move(of)) {
+    REQUIRE(ingest.open().is_ok());
+  }
   void load() {
     attributes.clear();
-    auto loaded = ingest.load(kPartition);
+    auto loaded = ingest.load(partition);
     REQUIRE_MESSAGE(loaded.is_ok(), (loaded ? "" : loaded.error()));
     if (loaded.value().next_offset < 0) {
-      REQUIRE(ingest.begin_partition(kPartition, 0).is_ok());
+      REQUIRE(ingest.begin_partition(partition, 0).is_ok());
       loaded.value().next_offset = 0;
     }
     state = std::move(loaded.value().state);
@@ -45,7 +50,7 @@ struct Sinker {
     for (auto n = static_cast<std::size_t>(next); n < records.size() && size > 0; ++n, --size)
       if (b.add(records[n].input(bytes))) break;
     Batch batch = b.finish();
-    const FlushResult r = ingest.flush(kPartition, batch, state);
+    const FlushResult r = ingest.flush(partition, batch, state);
     if (r.outcome == Outcome::kCommitted) next = batch.new_offset;
     return r;
   }
@@ -688,6 +693,90 @@ TEST_CASE("database: the other objects arrive") {
   CHECK(q.one("SELECT stale_at IS NOT NULL AND up FROM peers") == "t");
   CHECK(q.one("SELECT count(*) FROM ingest_rejected") == "0");
   CHECK(q.one("SELECT router || ' ' || up FROM peer_status") == "edge1 true");
+}
+
+TEST_CASE("database: layout per-object: topics that only describe a peer leave its row to the topic of its routes") {
+  NEED_SERVER;
+  const std::string r = to_hex(hash_of(1)), p = to_hex(hash_of(10)), t = "2026-01-02 03:04:05.000006";
+  Record stat = control(RecordKind::kStat), late = peer_up(10);
+  stat.value =
+      message("bmp_stat",
+              {{"add", "0", r, "192.0.2.1", p, "10.0.0.1", "65001", t, "1", "2", "3", "4", "5", "6", "7", "8", "9"}});
+  stat.header.detached = late.header.detached = true;
+  const std::string database = server->fresh_database();
+  Query q(database);
+  Sinker stats(database, {"openbmp.parsed.bmp_stat", 0});
+  const auto all = [] { return std::size_t{100}; };
+  std::vector<Record> told = {control(RecordKind::kRun), stat};
+  number(told);
+  stats.run(told, all);  // before anything is known of the peer
+  CHECK(q.one("SELECT topic || part || up || epoch FROM peers") == "-1false0");
+  CHECK(q.one("SELECT count(*) FROM stat_report s JOIN peers p USING (peer_id)") == "1");
+
+  Sinker routes(database, {"openbmp.parsed.unicast_prefix", 0});
+  std::vector<Record> life = {control(RecordKind::kRun), peer_up(10), route(10, 1, 1), control(RecordKind::kSynced)};
+  number(life);
+  routes.run(life, all);  // in one go: a row that was only reserved is no other partition's
+  CHECK(q.one("SELECT topic || part || up || epoch FROM peers") == "openbmp.parsed.unicast_prefix0true1");
+  CHECK(q.one("SELECT count(*) FROM rib_live") == "1");
+
+  for (const RecordKind k : {RecordKind::kSynced, RecordKind::kStale, RecordKind::kDown, RecordKind::kRun})
+    told.push_back(control(k));
+  told.push_back(stat);
+  number(told);
+  stats.load();
+  CHECK(stats.state.generations.peers().empty());
+  stats.run(told, all);
+  CHECK(q.one("SELECT topic || part || up || epoch FROM peers") == "openbmp.parsed.unicast_prefix0true1");
+  CHECK(q.one("SELECT count(*) FROM rib_live") == "1");
+  CHECK(q.one("SELECT count(*) FROM stat_report") == "2");
+  CHECK(q.one("SELECT stale_at IS NULL FROM peers") == "t");
+  CHECK(q.one("SELECT down_at IS NOT NULL FROM routers") == "t");
+  CHECK(q.one("SELECT count(*) FROM ingest_fence") == "2");
+
+  // Another sink that starts takes back the peer with the topic of its routes.
+  Sinker again(database, {"openbmp.parsed.unicast_prefix", 0});
+  again.load();
+  CHECK(again.state.generations.peers() == routes.state.generations.peers());
+}
+
+TEST_CASE("database: a change of layout takes peers along, and leaves those of topics that are read on") {
+  NEED_SERVER;
+  const std::string database = server->fresh_database();
+  Query q(database);
+  SinkConfig c;
+  c.topics = {"openbmp.parsed"};
+  c.ordering_topic = "openbmp.parsed";
+  c.writer.group = "g";
+  bool reached = true;
+  CHECK(claim_topics(q.pg, c, reached).empty());
+  Sinker before(database);
+  std::vector<Record> records = {control(RecordKind::kRun), peer_up(10), route(10, 1, 1), control(RecordKind::kSynced)};
+  number(records);
+  before.run(records, [] { return std::size_t{100}; });
+  CHECK(claim_topics(q.pg, c, reached).empty());
+  CHECK(q.one("SELECT topic || opener_offset FROM peers") == "openbmp.parsed1");
+  SinkConfig other = c;
+  other.topics = {"openbmp.parsed.unicast_prefix", "openbmp.parsed.router"};
+  other.ordering_topic = "";  // not known where the operator names the topics
+  CHECK(claim_topics(q.pg, other, reached).empty());
+  other.ordering_topic = other.topics[0];
+  other.partitions = 8;  // a peer is in another partition then
+  q.one("UPDATE ingest_topic SET partitions = 8 WHERE topic <> 'openbmp.parsed'");
+  CHECK(claim_topics(q.pg, other, reached).empty());
+  CHECK(q.one("SELECT topic || opener_offset FROM peers") == "openbmp.parsed1");
+  other.partitions = 16;
+  q.one("UPDATE ingest_topic SET partitions = 16");
+  CHECK(claim_topics(q.pg, other, reached).empty());
+  CHECK(q.one("SELECT topic || opener_offset FROM peers") == "openbmp.parsed.unicast_prefix-1");
+  // A dump in the new topic that does not contain the peer takes it down, as it would have in the old one.
+  Sinker after(database, {"openbmp.parsed.unicast_prefix", 0});
+  std::vector<Record> dump = {control(RecordKind::kRun, 1, 2, 2), peer_up(11, true, 2, 2),
+                              control(RecordKind::kSynced, 1, 2, 2)};
+  number(dump);
+  after.run(dump, [] { return std::size_t{100}; });
+  CHECK(q.one("SELECT string_agg(up::text, ' ' ORDER BY peer_id) FROM peers") == "false true");
+  CHECK(q.one("SELECT count(*) FROM rib_live") == "0");
 }
 
 TEST_CASE("database: a gap is recorded, peers are incomplete until their next full dump") {
