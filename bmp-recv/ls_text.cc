@@ -46,7 +46,6 @@ void flex_algos(const LsView& v, TextBuffer& out) {
       out, v.attribute, 1039, [&](Bytes value) { append_flex_algo(out, value); }, " ");
 }
 
-
 constexpr LsColumn kNode0[] = {{"igp_router_id", igp_router_id},
                                {"router_id", router_id},
                                {"routing_id", routing_id},
