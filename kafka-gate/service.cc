@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <random>
+#include <thread>
 
 #include "common/backoff.h"
 #include "common/burst.h"
@@ -536,8 +537,19 @@ int run_gate(const Config& config) { return Service(config).run(); }
 
 namespace {
 
+constexpr Millis kTimeout{10000};
+
+// Brokers tell each other of a new topic after the answer: whoever starts right behind it must find it.
+void wait_until_known(KafkaTopics& topics, const std::string& topic) {
+  const BootTime until = BootClock::now() + kTimeout;
+  while (BootClock::now() < until) {
+    const Result<TopicInfo> info = topics.describe(topic, false, kTimeout);
+    if (info && info.value().exists) return;
+    std::this_thread::sleep_for(Millis(20));
+  }
+}
+
 int create_topic(KafkaTopics& topics, const TopicSpec& spec) {
-  constexpr Millis kTimeout{10000};
   Result<TopicInfo> info = topics.describe(spec.topic, true, kTimeout);
   if (info && !info.value().exists) {
     const Result<bool> made = topics.create(spec, kTimeout);
@@ -545,6 +557,7 @@ int create_topic(KafkaTopics& topics, const TopicSpec& spec) {
       log_error("cannot create topic", kv("topic", spec.topic), kv("why", made.error()));
       return kExitEnvironment;
     }
+    wait_until_known(topics, spec.topic);
     log_info("topic created", kv("topic", spec.topic), kv("partitions", spec.partitions));
     return kExitDone;
   }
