@@ -9,10 +9,10 @@ constexpr std::uint8_t kOpen = 1;
 constexpr std::uint8_t kCapabilityParameter = 2;
 
 // By their place in this list.
-constexpr Family kFamilies[] = {{1, 1},   {2, 1},   {1, 2},    {2, 2},    {1, 4},      {2, 4},     {1, 5},   {2, 5},
-                                {1, 66},  {2, 66},  {1, 73},   {2, 73},   {1, 85},     {2, 85},    {1, 128}, {2, 128},
-                                {1, 129}, {2, 129}, {1, 132},  {2, 132},  {1, 133},    {2, 133},   {1, 134}, {2, 134},
-                                {25, 65}, {25, 70}, {25, 133}, {25, 134}, {16388, 71}, {16388, 72}};
+constexpr Family kFamilies[] = {{1, 1},   {2, 1},   {1, 2},   {2, 2},    {1, 4},    {2, 4},      {1, 5},     {2, 5},
+                                {1, 66},  {2, 66},  {1, 73},  {2, 73},   {1, 85},   {2, 85},     {1, 128},   {2, 128},
+                                {1, 129}, {2, 129}, {1, 132}, {2, 132},  {1, 133},  {2, 133},    {1, 134},   {2, 134},
+                                {25, 8},  {25, 65}, {25, 70}, {25, 133}, {25, 134}, {16388, 71}, {16388, 72}};
 static_assert(std::size(kFamilies) <= 64);
 
 std::uint64_t bit_of(const Family& f) {
@@ -27,31 +27,30 @@ void parse_many_labels(ByteReader value, Open& out) {
     if (count > 1) out.many_labels.push_back(f);
 }
 
-bool parse_capability(std::uint8_t code, ByteReader value, Open& out) {
+// A malformed one costs itself only: what the router and its peer agree on by the others stands.
+void parse_capability(std::uint8_t code, ByteReader value, Open& out) {
   out.capabilities.push_back({code, value.rest()});
   switch (static_cast<Capability>(code)) {
     case Capability::kMultiprotocol: {
       Family f;
       std::uint8_t reserved = 0;
-      if (!value.u16(f.afi) || !value.u8(reserved) || !value.u8(f.safi)) return false;
-      out.families.push_back(f);
-      return true;
+      if (value.u16(f.afi) && value.u8(reserved) && value.u8(f.safi)) out.families.push_back(f);
+      return;
     }
     case Capability::kAs4:
-      out.as4 = value.u32(out.asn);
-      return out.as4;
-    case Capability::kAddPath:
-      while (!value.empty()) {
-        AddPath a;
-        if (!value.u16(a.family.afi) || !value.u8(a.family.safi) || !value.u8(a.mode)) return false;
-        out.add_path.push_back(a);
+      if (std::uint32_t asn = 0; value.u32(asn)) {
+        out.as4 = true;
+        out.asn = asn;
       }
-      return true;
+      return;
+    case Capability::kAddPath:
+      for (AddPath a; value.u16(a.family.afi) && value.u8(a.family.safi) && value.u8(a.mode);)
+        out.add_path.push_back(a);
+      return;
     case Capability::kMultipleLabels:
-      parse_many_labels(value, out);  // a malformed one costs itself only
-      return true;
+      return parse_many_labels(value, out);
     default:
-      return true;
+      return;
   }
 }
 
@@ -60,7 +59,7 @@ bool parse_capabilities(ByteReader r, Open& out) {
     std::uint8_t code = 0, length = 0;
     ByteReader value;
     if (!r.u8(code) || !r.u8(length) || !r.sub(length, value)) return false;
-    if (!parse_capability(code, value, out)) return false;
+    parse_capability(code, value, out);
   }
   return true;
 }

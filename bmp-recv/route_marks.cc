@@ -44,6 +44,8 @@ void append_bits(TextBuffer& out, std::uint32_t bits, std::span<const std::strin
 std::span<const std::string_view> route_mark_columns() { return kColumns; }
 
 void RouteMarks::clear() {
+  for (const PathStatus& s : statuses_)
+    if (is_of_group(s) && group_of(s) < by_group_.size()) by_group_[group_of(s)] = 0;
   statuses_.clear();
   groups_.clear();
   by_route_.clear();
@@ -65,7 +67,7 @@ bool RouteMarks::add_status(std::uint16_t index, Bytes value) {
 
 bool RouteMarks::add_group(std::uint16_t index, Bytes members) {
   if ((index & kGroupBit) == 0 || members.empty() || members.size() % 2 != 0) return false;
-  groups_.push_back({index, members});
+  groups_.push_back({static_cast<std::uint16_t>(index & ~kGroupBit), members});
   return true;
 }
 
@@ -75,20 +77,24 @@ void RouteMarks::assign(std::size_t route, std::size_t status) {
 }
 
 void RouteMarks::resolve() {
+  for (std::size_t n = 0; n < statuses_.size(); ++n) {
+    if (!is_of_group(statuses_[n])) continue;
+    const std::size_t group = group_of(statuses_[n]);
+    if (by_group_.size() <= group) by_group_.resize(group + 1);
+    by_group_[group] = static_cast<std::uint16_t>(n + 1);
+  }
   for (const Group& g : groups_) {
-    const auto status =
-        std::find_if(statuses_.rbegin(), statuses_.rend(), [&](const PathStatus& s) { return s.index == g.index; });
-    if (status == statuses_.rend()) continue;
+    const std::size_t place = g.number < by_group_.size() ? by_group_[g.number] : 0;
+    if (place == 0) continue;
     indexed_ = true;
     ByteReader r(g.members);
     for (std::uint16_t route = 0; r.u16(route);)
-      if (route != 0 && (route & kGroupBit) == 0)
-        assign(route, static_cast<std::size_t>(statuses_.rend() - status - 1));
+      if (route != 0 && (route & kGroupBit) == 0) assign(route, place - 1);
   }
   for (std::size_t n = 0; n < statuses_.size(); ++n) {
     const std::uint16_t index = statuses_[n].index;
     if (index == 0) of_all_ = n + 1;
-    if ((index & kGroupBit) != 0 || index == 0) continue;
+    if (index == 0 || is_of_group(statuses_[n])) continue;
     indexed_ = true;
     assign(index, n);
   }

@@ -54,14 +54,17 @@ class RouteMarks {
 
  private:
   struct Group {
-    std::uint16_t index = 0;
+    std::uint16_t number = 0;
     Bytes members;
   };
+  static bool is_of_group(const PathStatus& s) { return (s.index & kGroupBit) != 0; }
+  static std::size_t group_of(const PathStatus& s) { return s.index & ~std::size_t{kGroupBit}; }
   void assign(std::size_t route, std::size_t status);
 
   std::vector<PathStatus> statuses_;
   std::vector<Group> groups_;
   std::string_view table_;
+  std::vector<std::uint16_t> by_group_;  // place in statuses_, from 1; 0: none
   std::vector<std::uint16_t> by_route_;  // place in statuses_, from 1; 0: that of all
   std::size_t of_all_ = 0;               // likewise
   bool indexed_ = false;

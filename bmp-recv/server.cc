@@ -401,11 +401,6 @@ bool Server::identify(Connection& c, const BmpFrame& first) {
     return false;
   }
   c.id = identity_of(init.sys_name);
-  if (session_numbers_.size() >= kMaxRouters && !session_numbers_.contains(c.id)) {
-    ++shared_.counters.sessions_refused;
-    drop(c, "too many router ids", false);
-    return false;
-  }
   c.id_known = true;
   return true;
 }
@@ -422,10 +417,7 @@ bool Server::claim(Connection& c) {
 }
 
 void Server::begin(Connection& c) {
-  const auto number = session_numbers_.find(c.id);
-  const std::uint64_t last = number == session_numbers_.end() ? 0 : number->second;
-  c.session = {recv_inc_, last + 1};
-  session_numbers_[c.id] = last + 1;
+  c.session = {recv_inc_, session_numbers_.next(c.id, [&](const RouterId& id) { return active_.contains(id); })};
   c.phase = Phase::kUp;
   active_[c.id] = &c;
   c.emitter = std::make_unique<Emitter>(*this, to_hex(c.id));

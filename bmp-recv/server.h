@@ -24,6 +24,7 @@
 #include "bmp-recv/resolver.h"
 #include "bmp-recv/router_groups.h"
 #include "bmp-recv/session_decoder.h"
+#include "bmp-recv/session_numbers.h"
 #include "bmp-recv/state_dump.h"
 #include "common/metrics.h"
 #include "common/outage.h"
@@ -41,7 +42,6 @@ class Server {
   // minutes.
   static constexpr Millis kClashLasts{15 * 60'000};
   static constexpr Millis kReleaseWait{3000};
-  static constexpr std::size_t kMaxRouters = 100000;
   // A connection is read without its address's name after this.
   static constexpr Millis kNameWait{2000};
 
@@ -135,7 +135,7 @@ class Server {
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> dropped_;  // freed between callbacks
   std::unordered_map<RouterId, Connection*, HashOf> active_;
-  std::unordered_map<RouterId, std::uint64_t, HashOf> session_numbers_;
+  SessionNumbers session_numbers_;
   // Router ids of living sessions that another connection claimed as well, and when it was refused.
   std::unordered_map<RouterId, BootTime, HashOf> clashes_;
   std::vector<std::uint8_t> buffer_;  // shared by all reads

@@ -450,8 +450,13 @@ void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
   if (u.other_path_ids) ++counters.path_id_fallbacks;
   if (u.reach.has_value()) dump_.on_routes(peer.hash, view, u.reach->family, now);
   if (u.unreach.has_value()) dump_.on_routes(peer.hash, view, u.unreach->family, now);
-  if (!u.announced.empty()) dump_.on_routes(peer.hash, view, u.announced[0].v6 ? kIpv6Unicast : kIpv4Unicast, now);
-  if (!u.withdrawn.empty()) dump_.on_routes(peer.hash, view, u.withdrawn[0].v6 ? kIpv6Unicast : kIpv4Unicast, now);
+  // IPv4 stands in the UPDATE itself and before IPv6 of MP_REACH: both at the most.
+  for (const std::vector<Prefix>* list : {&u.announced, &u.withdrawn}) {
+    if (list->empty()) continue;
+    const auto family = [](const Prefix& p) { return p.v6 ? kIpv6Unicast : kIpv4Unicast; };
+    dump_.on_routes(peer.hash, view, family(list->front()), now);
+    if (list->back().v6 != list->front().v6) dump_.on_routes(peer.hash, view, family(list->back()), now);
+  }
 }
 
 void SessionDecoder::on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body) {

@@ -4,6 +4,8 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
+#include <random>
 
 namespace bmpha {
 
@@ -15,6 +17,21 @@ Hash128 content_hash(Bytes bytes) {
   return h;
 }
 
-std::uint64_t short_hash(Bytes bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+namespace {
+
+using Secret = std::array<std::uint32_t, XXH3_SECRET_DEFAULT_SIZE / sizeof(std::uint32_t)>;
+Secret random_secret() {
+  std::random_device device;
+  Secret secret;
+  for (std::uint32_t& word : secret) word = device();
+  return secret;
+}
+
+}  // namespace
+
+std::uint64_t short_hash(Bytes bytes) {
+  static const Secret kSecret = random_secret();
+  return XXH3_64bits_withSecret(bytes.data(), bytes.size(), kSecret.data(), sizeof kSecret);
+}
 
 }  // namespace bmpha

@@ -10,7 +10,7 @@
 namespace bmpha {
 
 Hash128 content_hash(Bytes bytes);
-// 64 bits, for tables in memory.
+// 64 bits, for tables in memory. It differs from process to process: who supplies the bytes cannot fill one bucket.
 std::uint64_t short_hash(Bytes bytes);
 
 }  // namespace bmpha

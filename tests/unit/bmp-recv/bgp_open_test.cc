@@ -107,3 +107,14 @@ TEST_CASE("capabilities print as consumers search them") {
   append_capabilities(out, o, 70);
   CHECK(out.view() == "MPBGP (1) : afi=1 safi=128 : MPLS-Labeled VPN IPv4, 4 Octet ASN (65)");
 }
+
+TEST_CASE("a malformed capability costs itself, not what the others say") {
+  const Open o = parsed(open(23456, as4_capability(4200000001) + hex("45 05 0001 01 03 00") + hex("01 03 000201") +
+                                       hex("41 02 0001") + mp(2, 1)));
+  CHECK(o.as4);
+  CHECK(o.asn == 4200000001);
+  REQUIRE(o.add_path.size() == 1);
+  CHECK(o.add_path[0].family == kIpv4Unicast);
+  REQUIRE(o.families.size() == 1);
+  CHECK(o.families[0] == kIpv6Unicast);
+}

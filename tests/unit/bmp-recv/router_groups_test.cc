@@ -29,6 +29,12 @@ TEST_CASE("router groups: names before addresses, the first expression, the long
 TEST_CASE("router groups: entries that cannot be read are told") {
   for (const char* good : {"a=10.0.0.0/8", "a-b_c.9=::/0", "a=/x/", "a=//", "a=192.0.2.1"})
     CHECK(check_router_group(good).empty());
-  for (const char* bad : {"", "a", "=10.0.0.0/8", "a=", "a=10.0.0.0/33", "a b=/x/", "a=/(/", "a=/x", "{a}=/x/"})
+  for (const char* bad : {"", "a", "=10.0.0.0/8", "a=", "a=10.0.0.0/33", "a b=/x/", "a=/(/", "a=/x", "{a}=/x/", R"(a=/(x)\1/)"})
     CHECK_FALSE(check_router_group(bad).empty());
+}
+
+TEST_CASE("router groups: a router's name cannot make an expression take for ever") {
+  const RouterGroups g({"lab=/^([a-z]+-?)*x$/"});
+  CHECK(g.group_of(std::string(200, 'a') + "1", ip("192.0.2.1")) == "default");
+  CHECK(g.group_of(std::string(100, 'a') + "x", ip("192.0.2.1")) == "lab");
 }
