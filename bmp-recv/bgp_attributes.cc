@@ -76,6 +76,13 @@ bool parse_either_width(Bytes value, bool expect_as4, PathAttributes& out, bool&
   return fits && parse_as_path(value, expect_as4 ? 4 : 2, out.as_path);
 }
 
+// RFC 6793 3, 4.2.2: the length of AGGREGATOR tells the width of all numbers; AS4_PATH comes from an old speaker only.
+bool looks_as4(const PathAttributes& a) {
+  for (const RawAttribute& raw : a.all)
+    if (raw.type == AttributeType::kAggregator) return raw.value.size() != 6;
+  return !a.has(AttributeType::kAs4Path);
+}
+
 // RFC 6793 4.2.3 and 6: AS4_PATH and AS4_AGGREGATOR complete what an old speaker sent.
 void apply_as4(PathAttributes& out, AttributeFaults& faults) {
   const bool has_aggregator4 = out.has(AttributeType::kAs4Aggregator);
@@ -351,7 +358,8 @@ void PathAttributes::clear() {
   extra.clear();
 }
 
-void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults, bool external) {
+void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults, bool external,
+                      bool width_known) {
   const auto withdraw = [&](Fault f) {
     if (faults.withdraw == Fault::kNone) faults.withdraw = f;
   };
@@ -381,7 +389,8 @@ void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, Attribu
   }
   if (!out.has(AttributeType::kAsPath)) return;
   bool is_as4 = expect_as4;
-  if (!parse_either_width(out.as_path_value, expect_as4, out, is_as4)) return withdraw(Fault::kAsPath);
+  const bool try_as4 = width_known ? expect_as4 : looks_as4(out);
+  if (!parse_either_width(out.as_path_value, try_as4, out, is_as4)) return withdraw(Fault::kAsPath);
   faults.other_as_width = is_as4 != expect_as4 && !out.as_path_value.empty();
   if (!is_as4) apply_as4(out, faults);
 }

@@ -140,11 +140,12 @@ struct AttributeFaults {
 // Decodes a whole path attribute field. `expect_as4`: 4-byte AS numbers are tried first. `external`: the peer is in
 // another AS, so that LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST have no meaning between it and the router: a malformed
 // one is only discarded (RFC 7606 7.5, 7.9, 7.10); one that can be read is what the router says, and is kept.
+// Without `width_known`, what only an old speaker sends beside the path has 2-byte numbers tried first.
 //
 // A malformed attribute has the effect that RFC 7606 7 or the attribute's own RFC gives it. Wrong Optional and
 // Transitive bits (RFC 7606 3.c: treat-as-withdraw) are only counted: what is decoded here is the report of a router
 // that holds the route, and the type alone says how to read the value.
-void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults,
-                      bool external = false);
+void parse_attributes(Bytes field, bool expect_as4, PathAttributes& out, AttributeFaults& faults, bool external = false,
+                      bool width_known = true);
 
 }  // namespace bmpha::recv

@@ -34,7 +34,8 @@ enum class NlriResult : std::uint8_t {
 // strange: bits beyond the length, repeated default routes, prefixes that nobody announces, identifiers of 2^24 and
 // more. The last are not strange of a peer that is known to use them.
 //
-// large_ids, in and out: the peer uses such identifiers. Set by a message that cannot be read without them.
+// large_ids, in and out: the peer uses such identifiers in this view. Set by a message that cannot be read without
+// them.
 NlriResult parse_nlri(Bytes field, bool v6, PathIds expected, bool& large_ids, std::vector<Prefix>& out);
 
 }  // namespace bmpha::recv

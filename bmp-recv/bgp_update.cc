@@ -133,7 +133,8 @@ Fault parse_update(Bytes message, const UpdateContext& context, Update& out) {
     out.end_of_rib = kIpv4Unicast;
     return Fault::kNone;
   }
-  parse_attributes(f.attributes, context.expect_as4, out.attributes, out.faults, context.external);
+  parse_attributes(f.attributes, context.expect_as4, out.attributes, out.faults, context.external,
+                   context.as_width_known);
   if (out.faults.fatal != Fault::kNone) return out.faults.fatal;
   if (!read_nlri(f.withdrawn, false, context, out.withdrawn, out)) return fatal(Fault::kWithdrawnNlri);
   if (!read_nlri(f.nlri, false, context, out.announced, out)) return fatal(Fault::kNlri);

@@ -19,9 +19,10 @@ namespace bmpha::recv {
 // How this message is likely to be encoded; from the OPENs and the per-peer flags.
 struct UpdateContext {
   bool expect_as4 = true;
+  bool as_width_known = true;  // else expect_as4 is only likely, and other attributes may say otherwise
   PathIds ids_v4 = PathIds::kUnknown;
   PathIds ids_v6 = PathIds::kUnknown;
-  bool large_ids = false;  // the peer is known to use path identifiers of 2^24 and more
+  bool large_ids = false;  // path identifiers of 2^24 and more have been seen in this view of the peer
   bool external = false;   // the peer is known to be in another AS
 };
 

@@ -42,6 +42,7 @@ struct PeerHeader {
 
 // Which RIB of a peer a route belongs to. The numbers are ours, for tables only.
 enum class View : std::uint8_t { kInPre = 0, kInPost = 1, kOutPre = 2, kOutPost = 3, kLocRib = 4 };
+inline constexpr std::size_t kViews = 5;
 inline View view_of(const PeerHeader& h) {
   if (h.is_loc_rib()) return View::kLocRib;
   return static_cast<View>((h.is_pre_policy() ? 0 : 1) + (h.is_adj_in() ? 0 : 2));

@@ -10,6 +10,15 @@
 namespace bmpha::recv {
 namespace {
 
+std::size_t index_of(View v) { return static_cast<std::size_t>(v); }
+
+// What one BGP session's Peer Up says in every view: addresses, ports and OPENs. Information TLVs are the view's own.
+Hash128 digest_of(Bytes body, const PeerUp& up) {
+  constexpr std::size_t kAddressAndPorts = 20;
+  if (up.sent_open.empty() || up.received_open.empty()) return hash_of(body);
+  return hash_of(body.first(kAddressAndPorts + up.sent_open.size() + up.received_open.size()));
+}
+
 PathIds yes_or_no(bool v) { return v ? PathIds::kYes : PathIds::kNo; }
 
 const char* termination_reason(std::uint16_t reason) {  // RFC 7854 4.5
@@ -26,12 +35,13 @@ struct SessionDecoder::Peer {
   std::string hash_text;
   PeerState state = PeerState::kNew;
   PeerContext context;
-  bool large_ids = false;  // path identifiers of 2^24 and more were seen for sure
+  // By View: path identifiers of 2^24 and more were seen for sure. Routers have them in some views of a peer only.
+  std::array<bool, kViews> large_ids{};
   std::uint32_t asn = 0;
   std::string ip;
   std::string columns;        // "<hash>\t<ip>\t<asn>" of route rows
   std::uint8_t up_flags = 0;  // of the last Peer Up
-  Hash128 up_digest;          // of its body
+  Hash128 up_digest;          // of its addresses, ports and OPENs
   // Pending in this pass.
   bool touched = false;
   std::unique_ptr<Rows> attributes;
@@ -331,10 +341,12 @@ void SessionDecoder::on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body
   flush(peer);
   // Some routers announce one BGP session once per RIB view: the same OPENs, other flags, no Peer Down between. Only
   // the first of them opens the peer; the second would put an end to the first view's routes.
-  const Hash128 digest = hash_of(body.rest());
+  const Hash128 digest = digest_of(body.rest(), up);
   const bool other_view = peer.state == PeerState::kUp && peer.up_digest == digest && peer.up_flags != h.flags;
   peer.up_digest = digest;
   peer.up_flags = h.flags;
+  if (!other_view) peer.large_ids = {};
+  peer.large_ids[index_of(view_of(h))] = false;
   peer.context = opens_read ? negotiate(sent, received) : PeerContext{};
   set_up(peer, PeerState::kUp);
   shared_.rows.clear();
@@ -394,9 +406,13 @@ UpdateContext SessionDecoder::update_context(const PeerHeader& h, const Peer& pe
   const PeerContext& p = peer.context;
   // Without the flag, a peer that cannot do 4-byte numbers may still be passed on in its own form.
   c.expect_as4 = (h.flags & kPeerFlagAs2) == 0 && p.as4;
-  if (h.is_loc_rib()) c.expect_as4 = p.as4;  // the flag does not exist there
-  if (tlvs_ != nullptr && tlvs_->as4) c.expect_as4 = true;
-  c.large_ids = peer.large_ids;
+  c.as_width_known = p.known || !c.expect_as4;
+  if (h.is_loc_rib()) {  // the flag does not exist there
+    c.expect_as4 = p.as4;
+    c.as_width_known = p.known;
+  }
+  if (tlvs_ != nullptr && tlvs_->as4) c.expect_as4 = c.as_width_known = true;
+  c.large_ids = peer.large_ids[index_of(view_of(h))];
   c.external = p.known && p.external;
   if (p.known) {
     const FamilySet& ids = path_ids(h, p);
@@ -485,7 +501,7 @@ bool SessionDecoder::are_marks_placed() const {
 void SessionDecoder::take_update(const PeerHeader& h, Peer& peer, Bytes message) {
   Update& u = shared_.update;
   if (const Fault f = parse_update(message, update_context(h, peer), u); f != Fault::kNone) return count_fault(f);
-  peer.large_ids = u.large_ids;
+  peer.large_ids[index_of(view_of(h))] = u.large_ids;
   if (peer.state == PeerState::kNew && rule_on("G1-first")) open_first(h, peer);
   note_update(h, peer);
   if (u.end_of_rib.has_value()) return write_end_of_rib(h, peer);

@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static PathAttributes a;  // reused, as by the decoder
   a.clear();
   AttributeFaults faults;
-  parse_attributes(Bytes(data + 1, size - 1), (data[0] & 1) != 0, a, faults);
+  parse_attributes(Bytes(data + 1, size - 1), (data[0] & 1) != 0, a, faults, (data[0] & 2) != 0, (data[0] & 4) == 0);
   if (faults.fatal != Fault::kNone) return 0;
   static TextBuffer text;
   text.clear();

@@ -195,6 +195,23 @@ TEST_CASE("the same Peer Up for another view is a row, not another opener") {
   CHECK(kinds(r.keep.seen()) == "session_begin peer!/1 peer/1 peer/1 peer/1 peer!/1");
 }
 
+TEST_CASE("a Peer Up for another view whose information TLVs differ is no opener; one with another port is") {
+  Replay r;
+  const auto up = [](unsigned flags, const std::string& label) {
+    return bmp(3, peer_header(1, flags) + std::string(12, '\0') + hex("c0 00 02 fe 00 b3 9c 40") + open(64512, {}) +
+                      open(65001, {}) + be16(4) + be16(label.size()) + label);
+  };
+  std::string other_port = up(0, "pre");
+  other_port[6 + 42 + 19] ^= 1;
+  REQUIRE(r.feed(up(0, "pre") + up(0x40, "post-policy") + other_port));
+  const auto records = r.keep.seen();
+  REQUIRE(records.size() == 4);
+  CHECK(records[1].envelope.opener);
+  CHECK_FALSE(records[2].envelope.opener);
+  CHECK(records[2].rows[0][0] == "up");
+  CHECK(records[3].envelope.opener);
+}
+
 TEST_CASE("a Peer Up with unreadable OPENs still opens the peer") {
   Replay r;
   const std::string head = peer_header(1) + std::string(12, '\0') + hex("c0 00 02 fe 00 b3 9c 40");

@@ -223,6 +223,61 @@ TEST_CASE("GoBGP: the dump of a view comes without path identifiers, live messag
   CHECK(r.shared.counters.path_id_fallbacks == 2);
 }
 
+TEST_CASE("GoBGP: large path identifiers in live pre-policy messages say nothing of the post-policy view") {
+  const std::string both = add_path(1, 1, 3);
+  const std::string sent = open(64512, as4_capability(64512) + both), got = open(65001, as4_capability(65001) + both);
+  const std::string large = hex("ff 00 00 01") + kNet, host = hex("20 0a 01 02 00");
+  Replay r;
+  REQUIRE(r.feed(peer_up(peer_header(1), sent, got) +
+                 monitoring(peer_header(1), update({}, plain_attributes(), large)) +
+                 monitoring(peer_header(1, 0x40), update({}, plain_attributes(), host)) +
+                 monitoring(peer_header(1, 0x40), update(host, {}, {}))));
+  CHECK(routes(r) == "add 10.1.2.0/24 4278190081, add 10.1.2.0/32 0, del 10.1.2.0/32 0");
+  CHECK(r.shared.counters.path_id_fallbacks == 2);
+}
+
+TEST_CASE("a Peer Up forgets that large path identifiers were seen, one of another view only that of this view") {
+  const std::string both = add_path(1, 1, 3);
+  const std::string sent = open(64512, as4_capability(64512) + both), got = open(65001, as4_capability(65001) + both);
+  const std::string large = update({}, plain_attributes(), hex("ff 00 00 01") + kNet);
+  const std::string host = update({}, plain_attributes(), hex("20 0a 01 02 00"));
+  Replay r;
+  REQUIRE(r.feed(peer_up(peer_header(1), sent, got) + monitoring(peer_header(1), large) +
+                 monitoring(peer_header(1, 0x40), large) + peer_up(peer_header(1, 0x40), sent, got) +
+                 monitoring(peer_header(1), host) + monitoring(peer_header(1, 0x40), host) +
+                 peer_up(peer_header(1, 0x40), sent, got) + monitoring(peer_header(1), host)));
+  CHECK(routes(r) ==
+        "add 10.1.2.0/24 4278190081, add 10.1.2.0/24 4278190081, add 0.0.0.0/0 537526530, add 10.1.2.0/32 0, "
+        "add 10.1.2.0/32 0");
+}
+
+TEST_CASE("without a Peer Up, AS4_PATH and the length of AGGREGATOR tell the width of AS numbers") {
+  // Of either width by its length: 65001 65002 {65003}, or 4259970538 16907755.
+  const std::string path = attribute(2, hex("0202 fde9 fdea 0101 fdeb"));
+  const std::string base = attribute(1, hex("00")) + attribute(3, hex("c0000201"));
+  const std::string as4 = attribute(17, hex("0202 0000fde9 0000fdea 0101 0000fdeb"));
+  const struct {
+    std::string more;
+    const char* path;
+    unsigned fallbacks;
+  } cases[] = {{as4, " 65001 65002 { 65003 }", 1},
+               {attribute(7, hex("fdea c0000201")), " 65001 65002 { 65003 }", 1},
+               {attribute(7, hex("0000fdea c0000201")), " 4259970538 16907755", 0},
+               {attribute(7, hex("0000fdea c0000201")) + as4, " 4259970538 16907755", 0},
+               {{}, " 4259970538 16907755", 0}};
+  for (const auto& c : cases) {
+    CAPTURE(c.path);
+    Replay r;
+    REQUIRE(r.feed(monitoring(peer_header(1), update({}, base + path + c.more, kNet))));
+    CHECK(rows_of(r, "unicast_prefix").at(0)[14] == c.path);
+    CHECK(r.shared.counters.as_width_fallbacks == c.fallbacks);
+    Replay known;  // what the OPENs say goes before all that
+    REQUIRE(known.feed(peer_up(peer_header(1), kRouterOpen, kPeerOpen) +
+                       monitoring(peer_header(1), update({}, base + path + c.more, kNet))));
+    CHECK(rows_of(known, "unicast_prefix").at(0)[14] == " 4259970538 16907755");
+  }
+}
+
 TEST_CASE("GoBGP: 2-byte paths with the A flag, as its peer sent them") {
   Replay r;
   const std::string attributes = attribute(1, hex("00")) + attribute(2, hex("0202") + be16(65001) + be16(23456)) +
