@@ -77,7 +77,12 @@ std::vector<std::string> topics_to_read(const TopicNames& names) {
 
 void finish(Settings& s) {
   s.sink.topics = s.topics.empty() ? topics_to_read(s.names) : s.topics;
-  if (s.topics.empty()) s.sink.ordering_topic = s.names.name_of(TopicSelector::kUnicastPrefix);
+  if (s.topics.empty()) {
+    s.sink.ordering_topic = s.names.name_of(TopicSelector::kUnicastPrefix);
+    TopicNames other = s.names;
+    other.layout = s.names.is_per_object() ? "single" : "per-object";
+    s.sink.former_topic = other.name_of(TopicSelector::kUnicastPrefix);
+  }
   s.sink.partitions = static_cast<std::uint32_t>(s.partitions);
   s.sink.writers = s.writers;
   s.sink.writer.batch_rows = s.batch_rows;

@@ -22,6 +22,7 @@ struct SinkConfig {
   KafkaConnection kafka;
   std::vector<std::string> topics;
   std::string ordering_topic;  // of them, where the lives of peers are in order with their routes; empty: not known
+  std::string former_topic;    // the same of the other layout, whose peers are taken along; empty: none
   std::uint32_t partitions = 16;
   std::size_t writers = 2;
   WriterConfig writer;

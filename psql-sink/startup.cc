@@ -18,7 +18,6 @@
 #include "common/options.h"
 #include "common/outage.h"
 #include "psql-sink/migrations.h"
-#include "psql-sink/sql_text.h"
 
 namespace bmpha::sink {
 namespace {
@@ -188,14 +187,12 @@ std::string contradiction(const PgResult& known, const SinkConfig& config) {
 
 // The layout was changed: peers go on in the same partition of another topic. Else those that are never heard of again
 // would belong to nobody, and stay up for ever.
+// Topics that neither layout names are those of other sinks: their peers stay where they are.
 PgResult adopt_peers(PgConnection& pg, const SinkConfig& config) {
-  std::string ours = "{";
-  for (const std::string& topic : config.topics)
-    ours += fmt::format("{}{}", ours.size() > 1 ? "," : "", json_text(topic));
   return pg.exec(
-      "UPDATE peers p SET topic = $1, opener_offset = -1 FROM ingest_topic t WHERE p.topic = t.topic AND $1 <> '' "
-      "AND p.topic <> ALL($2::text[]) AND t.partitions = $3::int4",
-      {config.ordering_topic, ours + "}", std::to_string(config.partitions)});
+      "UPDATE peers p SET topic = $1, opener_offset = -1 FROM ingest_topic t WHERE p.topic = t.topic AND p.topic = $2 "
+      "AND $1 NOT IN ('', $2) AND t.partitions = $3::int4",
+      {config.ordering_topic, config.former_topic, std::to_string(config.partitions)});
 }
 
 }  // namespace
@@ -225,8 +222,8 @@ std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reach
   if (!moved) return failed(moved);
   if (const PgResult r = pg.exec("COMMIT"); !r) return failed(r);
   if (moved.affected() > 0)
-    log_info("peers moved from a topic that is not read any more", kv("peers", moved.affected()),
-             kv("to", config.ordering_topic));
+    log_info("peers moved from the topic of the other layout", kv("peers", moved.affected()),
+             kv("from", config.former_topic), kv("to", config.ordering_topic));
   return {};
 }
 

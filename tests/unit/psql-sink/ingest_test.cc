@@ -740,13 +740,14 @@ TEST_CASE("database: layout per-object: topics that only describe a peer leave i
   CHECK(again.state.generations.peers() == routes.state.generations.peers());
 }
 
-TEST_CASE("database: a change of layout takes peers along, and leaves those of topics that are read on") {
+TEST_CASE("database: a change of layout takes peers along, and leaves those of other topics") {
   NEED_SERVER;
   const std::string database = server->fresh_database();
   Query q(database);
   SinkConfig c;
   c.topics = {"openbmp.parsed"};
   c.ordering_topic = "openbmp.parsed";
+  c.former_topic = "openbmp.parsed.unicast_prefix";
   c.writer.group = "g";
   bool reached = true;
   CHECK(claim_topics(q.pg, c, reached).empty());
@@ -758,9 +759,12 @@ TEST_CASE("database: a change of layout takes peers along, and leaves those of t
   CHECK(q.one("SELECT topic || opener_offset FROM peers") == "openbmp.parsed1");
   SinkConfig other = c;
   other.topics = {"openbmp.parsed.unicast_prefix", "openbmp.parsed.router"};
-  other.ordering_topic = "";  // not known where the operator names the topics
+  other.ordering_topic = other.former_topic = "";  // not known where the operator names the topics
   CHECK(claim_topics(q.pg, other, reached).empty());
   other.ordering_topic = other.topics[0];
+  other.former_topic = "another.parsed";  // the peers' topic is that of another sink
+  CHECK(claim_topics(q.pg, other, reached).empty());
+  other.former_topic = "openbmp.parsed";
   other.partitions = 8;  // a peer is in another partition then
   q.one("UPDATE ingest_topic SET partitions = 8 WHERE topic <> 'openbmp.parsed'");
   CHECK(claim_topics(q.pg, other, reached).empty());
