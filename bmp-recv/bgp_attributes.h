@@ -3,6 +3,7 @@
 // once. One PathAttributes is reused for every UPDATE: in steady state nothing is allocated.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstdint>
@@ -125,15 +126,22 @@ struct PathAttributes {
 
 // What is worth counting besides the fault that decides about the message.
 struct AttributeFaults {
-  Fault fatal = Fault::kNone;        // the message cannot be used at all
-  Fault withdraw = Fault::kNone;     // the first reason to treat the message as a withdrawal
-  std::array<Fault, 8> discarded{};  // attributes that were dropped
+  Fault fatal = Fault::kNone;     // the message cannot be used at all
+  Fault withdraw = Fault::kNone;  // the first reason to treat the message as a withdrawal
+  // Why attributes were dropped, and how many for that reason; there are fewer reasons than places.
+  std::array<Fault, 16> discarded{};
+  std::array<std::uint16_t, 16> discarded_times{};
   std::size_t discarded_count = 0;
   bool wrong_flags = false;     // kAttributeFlags is among `discarded`, once
   bool other_as_width = false;  // AS_PATH is readable only in the width that was not expected
 
   void discard(Fault f) {
-    if (discarded_count < discarded.size()) discarded[discarded_count++] = f;
+    std::size_t n = 0;
+    while (n < discarded_count && discarded[n] != f) ++n;
+    if (n == discarded.size()) return;
+    discarded_count = std::max(discarded_count, n + 1);
+    discarded[n] = f;
+    ++discarded_times[n];
   }
 };
 

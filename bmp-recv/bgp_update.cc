@@ -101,13 +101,13 @@ void note_missing(Update& out) {
     out.faults.discard(Fault::kMissingAttribute);
 }
 
+}  // namespace
+
 void treat_as_withdraw(Update& out) {
   out.withdrawn.insert(out.withdrawn.end(), out.announced.begin(), out.announced.end());
   out.announced.clear();
   out.classic_count = 0;
 }
-
-}  // namespace
 
 void Update::clear() {
   withdrawn.clear();

@@ -51,8 +51,12 @@ struct Update {
   void clear();
 };
 
-// A whole BGP message. kNone: out is complete; a message that is to be treated as a withdrawal has its announced
-// prefixes moved to `withdrawn` and faults.withdraw set. Any other fault: the message is not to be used.
+// Moves the announced unicast prefixes to the withdrawn ones.
+void treat_as_withdraw(Update& out);
+
+// A BGP message; bytes behind it are left alone. kNone: out is complete; a message that is to be treated as a
+// withdrawal has its announced prefixes moved to `withdrawn` and faults.withdraw set. Any other fault: the message is
+// not to be used.
 //
 // RFC 7606 3.j, 5.3, 7.11 ask for the end of the session, or of the family in it, when NLRI cannot be read. A collector
 // has neither to end, so the fault costs as much as cannot be told apart: with one in the classic fields, whose ends

@@ -14,7 +14,7 @@
 
 namespace bmpha::recv {
 
-// By peer address and reason.
+// By peer (address and distinguisher) and reason.
 struct ByPeerAndFault {
   using is_transparent = void;  // a view of an address finds it
   template <class A, class B>
@@ -65,7 +65,7 @@ struct Counters {
   std::uint64_t link_errors = 0;  // malformed messages on the gate's socket
 
   static constexpr std::size_t kMaxFamilies = 64;
-  void fault(Fault f) { ++faults[static_cast<std::size_t>(f)]; }
+  void fault(Fault f, std::uint64_t times = 1) { faults[static_cast<std::size_t>(f)] += times; }
   void other_family(const Family& f) {
     if (other_families.size() >= kMaxFamilies && !other_families.contains(f)) {
       ++other_families_more;

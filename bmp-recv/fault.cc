@@ -38,6 +38,8 @@ const char* fault_name(Fault f) {
       return "not_update";
     case Fault::kUpdateLength:
       return "update_length";
+    case Fault::kBehindUpdate:
+      return "behind_update";
     case Fault::kWithdrawnNlri:
       return "withdrawn_nlri";
     case Fault::kNlri:

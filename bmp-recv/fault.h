@@ -27,12 +27,13 @@ enum class Fault : std::uint8_t {
   kBgpHeader,     // marker, length or type of the BGP message
   kNotUpdate,     // BGP message that is no UPDATE inside Route Monitoring
   kUpdateLength,  // withdrawn or attribute length overruns the message
+  kBehindUpdate,  // bytes behind the BGP message that are no whole BGP message: they are left out
   kWithdrawnNlri,
   kNlri,
   kMpReach,        // the attribute's routes are left out; other routes of the message are used
   kMpUnreach,      // likewise
   kDuplicateMp,    // MP_REACH or MP_UNREACH twice (RFC 7606 3.g)
-  kAmplification,  // its rows would be out of all proportion to its bytes
+  kAmplification,  // its rows would be out of all proportion to its bytes: what it announces is withdrawn
   // Attributes: the message counts as a withdrawal of its prefixes (RFC 7606 "treat-as-withdraw").
   kAttributeLength,
   kOrigin,

@@ -43,7 +43,7 @@ class AsioWatch : public Loop::Watch {
 }  // namespace
 
 struct Loop::Impl {
-  asio::io_context io{1};  // one thread: no locking inside Asio
+  asio::io_context io{1};  // run by one thread; others may post, for which Asio keeps its locks
   asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(io);
   struct Periodic {
     Periodic(asio::io_context& io, Millis p, std::function<void()> c) : timer(io), period(p), callback(std::move(c)) {}

@@ -8,10 +8,6 @@
 namespace bmpha::recv {
 namespace {
 
-// Largest sum of rows that one UPDATE may turn into: the ring's limit may be exceeded by so much. A full extended
-// message of 64 KiB with 16000 routes and 100 communities stays below.
-constexpr std::size_t kMaxUpdateText = std::size_t{64} * 1024 * 1024;
-
 // Room for the parts of a row that differ from row to row: action, sequence, hash, prefix, length, path identifier.
 constexpr std::size_t kRowOwn = 4 + kMaxNumberText + 1 + kHexText + kMaxIpText + 4 + 11;
 // The rest of a row besides the columns of peer and router and the attributes: hash, timestamp, flags, separators.
@@ -295,7 +291,7 @@ std::size_t RouteWriter::measure(const Update& update, const Context& c) {
 
 bool RouteWriter::write_unicast(const Update& update, const Context& c, RouteRows& out) {
   const std::size_t rows = update.announced.size() + update.withdrawn.size();
-  if (rows != 0 && row_bound(update) + mark_bytes(c) > kMaxUpdateText / rows && measure(update, c) > kMaxUpdateText)
+  if (!update.announced.empty() && row_bound(update) + mark_bytes(c) > max_text / rows && measure(update, c) > max_text)
     return false;
   write_withdrawn(update, c, out);
   write_announced(update, 0, update.classic_count, update.attributes.next_hop, c, out);
@@ -421,7 +417,7 @@ RouteWriter::Written RouteWriter::write_family(const Update& update, const Famil
     print_ls_attributes(update, routes.next_hop);
     const std::size_t each = kRowFixed + s_.attributes.size() + s_.large.size() + s_.extra.size() +
                              s_.ls_attributes.size() + codec->repeated_bytes() + mark_bytes(c);
-    if (each > kMaxUpdateText / done.routes) return {.proportionate = false};
+    if (each > max_text / done.routes) return {.proportionate = false};
     put_hash(hash_text, write_shared(update, routes.next_hop, c, out));
     hash = {hash_text, kHexText};
   }

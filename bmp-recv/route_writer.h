@@ -86,12 +86,18 @@ class RouteWriter {
       : s_(scratch), openbmp_hashes_(openbmp_hashes) {}
 
   // Writes the withdrawals, then the announcements: a prefix in both counts as announced (RFC 4271 4.3).
-  // False: the rows would be out of all proportion to the message; nothing was written.
+  // False: the rows would be out of all proportion to the message; nothing was written. Withdrawals alone, whose rows
+  // are short, are always written.
   bool write_unicast(const Update& update, const Context& context, RouteRows& out);
 
   // Writes the routes of update.reach or of update.unreach. Withdrawals are to be written first.
   Written write_family(const Update& update, const FamilyRoutes& routes, const NlriContext& nlri,
                        const Context& context, RouteRows& out);
+
+  // Largest sum of rows that one UPDATE may turn into: the ring's limit may be exceeded by so much. A full extended
+  // message of 64 KiB with 16000 routes and 100 communities stays below.
+  static constexpr std::size_t kMaxText = std::size_t{64} * 1024 * 1024;
+  std::size_t max_text = kMaxText;  // of the next UPDATE
 
   std::uint64_t attribute_seq = 0;
   std::array<std::uint64_t, kRouteObjects> route_seq{};

@@ -34,7 +34,7 @@ class Server::Emitter : public RecordSink, public RawSink {
   Emitter(Server& server, std::string router_hex) : server_(server), router_hex_(std::move(router_hex)) {}
   void on_record(const Record& record) override { server_.on_record(queue, router_hex_, record); }
   void on_malformed(const BmpFrame& frame, Fault fault) override {
-    server_.malformed_.keep(frame.whole, fault_name(fault), wall_us());
+    server_.malformed_.keep(frame.whole, router_hex_, fault_name(fault), wall_us());
   }
   RecordRing::Queue* queue = nullptr;
 
@@ -359,6 +359,7 @@ bool Server::process_frames(Connection& c, Bytes data, std::size_t& used) {
 // `rest` begins with the frame, at c.offset. The line says that the session has ended as well.
 void Server::bad_frame(Connection& c, FrameState state, Bytes rest) {
   ++shared_.counters.bad_frames;
+  malformed_.keep(rest.first(std::min<std::size_t>(rest.size(), kMaxBmpMessage)), c.ip, "bad_frame", wall_us());
   log_warn("bad frame", kv("router", c.name.empty() ? c.ip : c.name), kv("ip", c.ip), kv("session", c.session.number),
            kv("offset", c.offset), kv("reason", frame_error(state)), kv("have", rest.size()),
            kv("need", frame_size(rest)));

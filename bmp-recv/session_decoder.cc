@@ -1,5 +1,7 @@
 #include "bmp-recv/session_decoder.h"
 
+#include <algorithm>
+
 #include "bmp-recv/attribute_text.h"
 #include "bmp-recv/bmp_parser.h"
 #include "bmp-recv/compat_hash.h"
@@ -19,6 +21,24 @@ Hash128 digest_of(Bytes body, const PeerUp& up) {
   return hash_of(body.first(kAddressAndPorts + up.sent_open.size() + up.received_open.size()));
 }
 
+// Of the BGP message that m begins with; 0: none that is whole.
+std::size_t bgp_message_size(Bytes m) {
+  constexpr std::size_t kMarker = 16, kHeader = 19;
+  ByteReader r(m);
+  Bytes marker;
+  std::uint16_t size = 0;
+  const bool whole = r.bytes(kMarker, marker) && r.u16(size) && size >= kHeader && size <= m.size();
+  return whole && std::all_of(marker.begin(), marker.end(), [](std::uint8_t b) { return b == 0xff; }) ? size : 0;
+}
+
+// "192.0.2.1" or "192.0.2.1 65000:1": peers of one address differ by it.
+std::string label_of(const PeerHeader& h, const std::string& ip) {
+  if (h.distinguisher == RouteDistinguisher{}) return ip;
+  TextBuffer rd;
+  append_rd(rd, h.distinguisher);
+  return ip + ' ' + std::string(rd.view());
+}
+
 PathIds yes_or_no(bool v) { return v ? PathIds::kYes : PathIds::kNo; }
 
 const char* termination_reason(std::uint16_t reason) {  // RFC 7854 4.5
@@ -34,11 +54,12 @@ struct SessionDecoder::Peer {
   Hash128 hash;
   std::string hash_text;
   PeerState state = PeerState::kNew;
+  std::uint64_t idle_since = 0;  // counts up, over all peers; of one that is not up
   PeerContext context;
   // By View: path identifiers of 2^24 and more were seen for sure. Routers have them in some views of a peer only.
   std::array<bool, kViews> large_ids{};
   std::uint32_t asn = 0;
-  std::string ip;
+  std::string label;          // of its faults: address, and distinguisher if it has one
   std::string columns;        // "<hash>\t<ip>\t<asn>" of route rows
   std::uint8_t up_flags = 0;  // of the last Peer Up
   Hash128 up_digest;          // of its addresses, ports and OPENs
@@ -132,6 +153,7 @@ void SessionDecoder::flush_attributes(Peer& peer) {
   if (peer.attributes == nullptr || peer.attributes->count == 0) return;
   builder_.emit({RecordKind::kAttributes, TopicSelector::kBaseAttribute, "base_attribute", peer.hash, false},
                 *peer.attributes);
+  message_text_ += peer.attributes->text.size();
   peer.attributes->clear();
 }
 
@@ -141,6 +163,7 @@ void SessionDecoder::flush_routes(Peer& peer, Object object) {
   if (rows == nullptr || rows->count == 0) return;
   const ObjectInfo& info = object_info(object);
   builder_.emit({info.kind, info.topic, info.name.data(), peer.hash, false}, *rows);
+  message_text_ += rows->text.size();
   rows->clear();
 }
 
@@ -166,16 +189,17 @@ void SessionDecoder::emit_row(RecordKind kind, TopicSelector topic, const char* 
   builder_.emit({kind, topic, object, key, opener}, shared_.rows);
 }
 
-void SessionDecoder::count_fault(Fault f) {
-  shared_.counters.fault(f);
-  ++faults_;
+void SessionDecoder::count_fault(Fault f, std::uint64_t times) {
+  shared_.counters.fault(f, times);
+  faults_ += times;
   if (frame_fault_ == Fault::kNone) frame_fault_ = f;
-  const std::string_view peer = frame_peer_ == nullptr ? std::string_view() : frame_peer_->ip;
-  if (const auto at = peer_faults_.find(std::pair(peer, f)); at != peer_faults_.end()) {
-    ++at->second;
-  } else if (peer_faults_.size() < kMaxPeerFaults) {
-    peer_faults_.emplace(std::pair(peer, f), 1);
+  const std::string_view peer = frame_peer_ == nullptr ? std::string_view() : frame_peer_->label;
+  auto at = peer_faults_.find(std::pair(peer, f));
+  if (at == peer_faults_.end()) {
+    const bool full = peer_faults_.size() >= kMaxPeerFaults;
+    at = peer_faults_.try_emplace(std::pair(std::string(full ? kOtherPeers : peer), f)).first;
   }
+  at->second += times;
   bool& seen = fault_seen_[static_cast<std::size_t>(f)];
   if (seen) return;
   seen = true;
@@ -274,14 +298,26 @@ Hash128 SessionDecoder::openbmp_peer_hash(const PeerHeader& h) const {
   return compat::peer_hash(peer_ip_text(h), rd.view(), router_.hash, h.is_loc_rib());
 }
 
+// A peer that is forgotten while it is down begins anew with its next route.
+bool SessionDecoder::make_room() {
+  if (idle_.empty()) return false;
+  Peer& longest = *idle_.begin()->second;
+  flush(longest);
+  recent_ = nullptr;
+  idle_.erase(idle_.begin());
+  peers_.erase(PeerKey(longest.key));
+  return true;
+}
+
 SessionDecoder::Peer* SessionDecoder::find_peer(const PeerHeader& h) {
   const PeerKey key = peer_key(h);
   if (recent_ == nullptr || recent_->key != key) {
     auto at = peers_.find(key);
     if (at == peers_.end()) {
-      if (peers_.size() >= kMaxPeers) return nullptr;
+      if (peers_.size() >= kMaxPeers && !make_room()) return nullptr;
       at = peers_.emplace(key, std::make_unique<Peer>()).first;
       at->second->key = key;
+      set_up(*at->second, PeerState::kNew);
       at->second->hash =
           settings_.identity.openbmp_hashes ? openbmp_peer_hash(h) : peer_hash(settings_.identity.router, key);
       at->second->hash_text = to_hex(at->second->hash);
@@ -290,8 +326,9 @@ SessionDecoder::Peer* SessionDecoder::find_peer(const PeerHeader& h) {
   }
   if (recent_->columns.empty() || recent_->asn != h.asn) {
     recent_->asn = h.asn;
-    recent_->ip = peer_ip_text(h);
-    recent_->columns = recent_->hash_text + '\t' + recent_->ip + '\t' + std::to_string(h.asn);
+    const std::string ip = peer_ip_text(h);
+    recent_->label = label_of(h, ip);
+    recent_->columns = recent_->hash_text + '\t' + ip + '\t' + std::to_string(h.asn);
   }
   return recent_;
 }
@@ -321,7 +358,11 @@ void SessionDecoder::on_peer_message(BmpType type, std::uint8_t version, ByteRea
 void SessionDecoder::set_up(Peer& peer, PeerState state) {
   if (peer.state != PeerState::kUp && state == PeerState::kUp) ++peers_up_;
   if (peer.state == PeerState::kUp && state != PeerState::kUp) --peers_up_;
+  if (peer.state != PeerState::kUp) idle_.erase(peer.idle_since);
   peer.state = state;
+  if (state == PeerState::kUp) return;
+  peer.idle_since = ++idle_count_;
+  idle_.emplace(peer.idle_since, &peer);
 }
 
 void SessionDecoder::on_peer_up(const PeerHeader& h, Peer& peer, ByteReader body) {
@@ -455,7 +496,8 @@ void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
     count_fault(u.faults.withdraw);
     ++counters.treated_as_withdraw;
   }
-  for (std::size_t n = 0; n < u.faults.discarded_count; ++n) count_fault(u.faults.discarded[n]);
+  for (std::size_t n = 0; n < u.faults.discarded_count; ++n)
+    count_fault(u.faults.discarded[n], u.faults.discarded_times[n]);
   for (const Fault f : {u.reach_fault, u.unreach_fault})
     if (f != Fault::kNone) count_fault(f);
   if ((u.attributes.present & ~decoded_attributes()).any())
@@ -476,7 +518,26 @@ void SessionDecoder::note_update(const PeerHeader& h, Peer& peer) {
 }
 
 void SessionDecoder::on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body) {
-  take_update(h, peer, body.rest());
+  message_text_ = 0;
+  const Bytes update = body.rest();
+  const std::size_t size = bgp_message_size(update);
+  take_update(h, peer, update);
+  if (size != 0 && size != update.size()) take_further_updates(h, peer, update.subspan(size));
+}
+
+// RFC 7854 4.6 speaks of one UPDATE; some routers send several. Together they become no more text than one may.
+void SessionDecoder::take_further_updates(const PeerHeader& h, Peer& peer, Bytes rest) {
+  while (!rest.empty()) {
+    const std::size_t size = bgp_message_size(rest);
+    if (size == 0) {
+      count_fault(Fault::kBehindUpdate);
+      break;
+    }
+    route_writer_.max_text = RouteWriter::kMaxText - std::min<std::size_t>(RouteWriter::kMaxText, message_text_);
+    take_update(h, peer, rest.first(size));
+    rest = rest.subspan(size);
+  }
+  route_writer_.max_text = RouteWriter::kMaxText;
 }
 
 void SessionDecoder::on_monitoring_tlvs(const PeerHeader& h, Peer& peer, ByteReader body) {
@@ -485,6 +546,8 @@ void SessionDecoder::on_monitoring_tlvs(const PeerHeader& h, Peer& peer, ByteRea
   shared_.counters.unknown_tlvs += tlvs.unknown;
   shared_.counters.path_marks += tlvs.marks.statuses();
   tlvs_ = &tlvs;
+  if (const std::size_t size = bgp_message_size(tlvs.update); size != 0 && size != tlvs.update.size())
+    count_fault(Fault::kBehindUpdate);  // a TLV has one message: its routes are numbered
   take_update(h, peer, tlvs.update);
   tlvs_ = nullptr;
 }
@@ -534,7 +597,12 @@ void SessionDecoder::write_routes(const PeerHeader& h, Peer& peer) {
   }
   if (!u.announced.empty() || !u.withdrawn.empty()) {
     PeerRows rows(*this, peer);
-    if (!route_writer_.write_unicast(u, write_context(h, peer), rows)) return count_fault(Fault::kAmplification);
+    if (!route_writer_.write_unicast(u, write_context(h, peer), rows)) {
+      // What stands there now is no longer true, and what is true cannot be said.
+      refuse_amplification();
+      treat_as_withdraw(u);
+      (void)route_writer_.write_unicast(u, write_context(h, peer), rows);
+    }
     counters.prefixes_announced += u.announced.size();
     counters.prefixes_withdrawn += u.withdrawn.size();
   }
@@ -552,6 +620,11 @@ RouteWriter::Context SessionDecoder::write_context(const PeerHeader& h, const Pe
           marks_placed_};
 }
 
+void SessionDecoder::refuse_amplification() {
+  count_fault(Fault::kAmplification);
+  ++shared_.counters.treated_as_withdraw;
+}
+
 // Routes of a family other than unicast. What cannot be read costs that family's part of the message (RFC 7606 2,
 // "AFI/SAFI disable", but for this message only: the session is the router's).
 void SessionDecoder::write_family(const PeerHeader& h, Peer& peer, const FamilyRoutes& routes, bool withdrawn,
@@ -566,11 +639,14 @@ void SessionDecoder::write_family(const PeerHeader& h, Peer& peer, const FamilyR
     return;
   }
   PeerRows rows(*this, peer);
-  const RouteWriter::Written done =
-      route_writer_.write_family(shared_.update, routes, nlri, write_context(h, peer), rows);
+  RouteWriter::Written done = route_writer_.write_family(shared_.update, routes, nlri, write_context(h, peer), rows);
+  if (!done.proportionate) {
+    refuse_amplification();
+    nlri.withdrawn = withdrawn = true;
+    done = route_writer_.write_family(shared_.update, routes, nlri, write_context(h, peer), rows);
+  }
   if (!done.known_family) return counters.other_family(routes.family);
   if (!done.readable) return count_fault(unreadable);
-  if (!done.proportionate) return count_fault(Fault::kAmplification);
   if (done.other_path_ids) ++counters.path_id_fallbacks;
   counters.unknown_routes += done.skipped;
   if (done.skipped != 0 && !withdrawn && tlvs_ != nullptr && marks_placed_ && tlvs_->marks.is_indexed())

@@ -63,6 +63,7 @@ class SessionDecoder {
     std::uint64_t offset = 0;  // of the message in the session's stream
     std::string peer;          // empty: not of a peer
   };
+  // A new peer beyond takes the place of the one that has not been up for longest; without such a one it is refused.
   static constexpr std::size_t kMaxPeers = 65536;
 
   SessionDecoder(Settings settings, DecoderShared& shared, RecordSink& sink);
@@ -95,8 +96,10 @@ class SessionDecoder {
   std::uint64_t faults() const { return faults_; }
   // The faults that came for the first time since the last call.
   std::vector<FirstFault> take_first_faults();
-  // Faults by peer and reason; those of no peer have an empty one. At most kMaxPeerFaults, then only faults() counts.
+  // Faults by peer ("<address>", or "<address> <distinguisher>") and reason; those of no peer have an empty one. Beyond
+  // kMaxPeerFaults, new ones are counted under kOtherPeers.
   static constexpr std::size_t kMaxPeerFaults = 256;
+  static constexpr std::string_view kOtherPeers = "others";
   const PeerFaults& peer_faults() const { return peer_faults_; }
 
  private:
@@ -116,8 +119,10 @@ class SessionDecoder {
   void on_route_monitoring(const PeerHeader& h, Peer& peer, ByteReader body);
   void on_monitoring_tlvs(const PeerHeader& h, Peer& peer, ByteReader body);
   void take_update(const PeerHeader& h, Peer& peer, Bytes message);
+  void take_further_updates(const PeerHeader& h, Peer& peer, Bytes rest);
   void write_routes(const PeerHeader& h, Peer& peer);
   void write_family(const PeerHeader& h, Peer& peer, const FamilyRoutes& routes, bool withdrawn, Fault unreadable);
+  void refuse_amplification();
   void write_end_of_rib(const PeerHeader& h, Peer& peer);
   void note_update(const PeerHeader& h, Peer& peer);
   bool are_marks_placed() const;
@@ -128,6 +133,7 @@ class SessionDecoder {
   NlriContext nlri_context(const PeerHeader& h, const Peer& peer, const Family& family) const;
   // Null: too many peers.
   Peer* find_peer(const PeerHeader& h);
+  bool make_room();
   Hash128 openbmp_peer_hash(const PeerHeader& h) const;
   PeerRow peer_row(const PeerHeader& h, const Peer& peer, std::uint64_t& seq) const;
   void emit_row(RecordKind kind, TopicSelector topic, const char* object, const Hash128& key, bool opener);
@@ -138,7 +144,7 @@ class SessionDecoder {
   void flush(Peer& peer);
   void write_pending(Peer& peer);  // leaves the peer in touched_
   void set_up(Peer& peer, PeerState state);
-  void count_fault(Fault f);
+  void count_fault(Fault f, std::uint64_t times = 1);
 
   Settings settings_;
   DecoderShared& shared_;
@@ -150,6 +156,8 @@ class SessionDecoder {
   std::string raw_scratch_;
   std::string router_columns_;
   std::unordered_map<PeerKey, std::unique_ptr<Peer>, HashOfPeerKey> peers_;
+  std::map<std::uint64_t, Peer*> idle_;  // those that are not up, by Peer::idle_since
+  std::uint64_t idle_count_ = 0;
   Peer* recent_ = nullptr;      // the peer of the last message
   std::vector<Peer*> touched_;  // with rows pending in this pass
   std::size_t peers_up_ = 0;
@@ -160,6 +168,7 @@ class SessionDecoder {
   std::vector<FirstFault> first_faults_;
   PeerFaults peer_faults_;
   Fault frame_fault_ = Fault::kNone;  // the first of the message at hand
+  std::size_t message_text_ = 0;      // rows written since the message at hand began, but for those that are pending
   const Peer* frame_peer_ = nullptr;  // null: not of a peer
   bool terminated_ = false;
   std::string termination_;

@@ -62,7 +62,7 @@ Json counters_json(const Counters& c) {
           {"link_errors", c.link_errors}};
 }
 
-// {"<peer ip>": {"<reason>": count}}; what is of no peer stands under "".
+// {"<peer>": {"<reason>": count}}; what is of no peer stands under "".
 Json peer_faults_json(const StateView::Session& s) {
   Json all = Json::object();
   if (s.peer_faults == nullptr) return all;

@@ -35,10 +35,10 @@ std::vector<fs::path> files(const std::string& path) {
 TEST_CASE("a malformed message is kept as it came, under its reason") {
   const Directory d;
   MalformedStore store;
-  store.keep(as_bytes("x"), "origin", 1);  // not open: nothing
+  store.keep(as_bytes("x"), "r1", "origin", 1);  // not open: nothing
   CHECK(store.not_kept() == 0);
   REQUIRE(store.open(d.path).is_ok());
-  store.keep(as_bytes("message"), "origin", 1700000000000250);
+  store.keep(as_bytes("message"), "r1", "origin", 1700000000000250);
   CHECK(store.kept() == 1);
   const auto all = files(d.path);
   REQUIRE(all.size() == 1);
@@ -52,14 +52,15 @@ TEST_CASE("what is kept is bounded in bytes and number, over restarts too") {
   fs::resize_file(d.path + "/before.bmp", MalformedStore::kMaxBytes - 10);
   MalformedStore store;
   REQUIRE(store.open(d.path).is_ok());
-  store.keep(as_bytes("0123456789"), "nlri", 1);
-  store.keep(as_bytes("0"), "nlri", 2);
+  store.keep(as_bytes("0123456789"), "r1", "nlri", 1);
+  store.keep(as_bytes("0"), "r1", "nlri", 2);
   CHECK(store.kept() == 1);
   CHECK(store.not_kept() == 1);
   fs::remove(d.path + "/before.bmp");
   MalformedStore many;
   REQUIRE(many.open(d.path).is_ok());
-  for (std::size_t n = 0; n < MalformedStore::kMaxFiles + 5; ++n) many.keep(as_bytes("0"), "nlri", 3);
+  for (std::size_t n = 0; n < MalformedStore::kMaxFiles + 5; ++n)
+    many.keep(as_bytes("0"), std::to_string(n / 10), "nlri", 3);
   CHECK(files(d.path).size() == MalformedStore::kMaxFiles);
   CHECK(many.not_kept() == 6);
 }
@@ -71,4 +72,31 @@ TEST_CASE("a directory that is not there is an error at the start") {
   CHECK(s.message().find("keep-malformed /nonexistent/x") != std::string::npos);
   MalformedStore none;
   CHECK(none.open("").is_ok());
+}
+
+TEST_CASE("no router and no reason takes all the room") {
+  const Directory d;
+  MalformedStore store;
+  REQUIRE(store.open(d.path).is_ok());
+  for (std::size_t n = 0; n < MalformedStore::kMaxAlike + 5; ++n) store.keep(as_bytes("0"), "r1", "attribute_flags", 3);
+  CHECK(store.kept() == MalformedStore::kMaxAlike);
+  store.keep(as_bytes("0"), "r1", "nlri", 3);
+  store.keep(as_bytes("0"), "r2", "attribute_flags", 3);
+  CHECK(store.kept() == MalformedStore::kMaxAlike + 2);
+}
+
+TEST_CASE("files that are taken away make room, though not at once") {
+  const Directory d;
+  MalformedStore store;
+  REQUIRE(store.open(d.path).is_ok());
+  const std::int64_t begin = 5 * MalformedStore::kRecountUs;
+  for (std::size_t n = 0; n < MalformedStore::kMaxAlike + 1; ++n) store.keep(as_bytes("0"), "r1", "nlri", begin);
+  CHECK(store.kept() == MalformedStore::kMaxAlike);
+  store.keep(as_bytes("0"), "r1", "nlri", begin + MalformedStore::kRecountUs);  // nothing was taken away
+  CHECK(store.kept() == MalformedStore::kMaxAlike);
+  for (const fs::path& file : files(d.path)) fs::remove(file);
+  store.keep(as_bytes("0"), "r1", "nlri", begin + 2 * MalformedStore::kRecountUs - 1);
+  CHECK(store.kept() == MalformedStore::kMaxAlike);
+  store.keep(as_bytes("0"), "r1", "nlri", begin + 2 * MalformedStore::kRecountUs);
+  CHECK(store.kept() == MalformedStore::kMaxAlike + 1);
 }

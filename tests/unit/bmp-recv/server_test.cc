@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 #include <thread>
 
@@ -253,6 +254,28 @@ TEST_CASE("a bad frame closes its session and no other") {
   CHECK(gate.of(Node::id("127.0.0.1")).back().envelope.kind == RecordKind::kSessionEnd);
   REQUIRE(good.send(kUp));
   CHECK(gate.wait_records(Node::id("127.0.0.2"), 3));
+}
+
+TEST_CASE("bytes that are no BMP message are kept, those at the end of a connection too") {
+  char name[] = "/tmp/bmp-recv-kept.XXXXXX";
+  const std::string directory = mkdtemp(name);
+  const auto kept = [&] {
+    std::multiset<std::string> all;
+    for (const auto& entry : std::filesystem::directory_iterator(directory))
+      if (entry.path().string().ends_with("-bad_frame.bmp")) all.insert(read_file(entry.path().string()));
+    return all;
+  };
+  {
+    Node node([&](Config& c) { c.keep_malformed = directory; });
+    Router bad(node.port);
+    REQUIRE(bad.send(initiation("bad") + hex("07 00 00")));
+    CHECK(wait_until([&] { return bad.closed(); }));
+    Router cut(node.port, "127.0.0.2");
+    REQUIRE(cut.send(initiation("cut") + kUp.substr(0, 40)));
+    cut.end();
+    CHECK(wait_until([&] { return kept() == std::multiset<std::string>{hex("07 00 00"), kUp.substr(0, 40)}; }));
+  }
+  std::filesystem::remove_all(directory);
 }
 
 TEST_CASE("RESET closes the session's connection; the next one has the next number") {

@@ -366,6 +366,123 @@ TEST_CASE("a message that would become far too many rows is refused") {
   CHECK(r.shared.counters.prefixes_announced == 0);
 }
 
+TEST_CASE("a message that is refused for its size withdraws what it announces, and what it withdraws") {
+  std::string communities;
+  for (int n = 0; n < 4000; ++n) communities += hex("fde9ffff");
+  std::string nlri, vpn = hex("0001 80 0c 0000000000000000 c0000209 00");
+  for (unsigned n = 0; n < 3500; ++n) nlri += hex("18 0a") + be16(n);
+  for (unsigned n = 0; n < 1800; ++n) vpn += hex("70 000641 0000fde900000064 0a") + be16(n);
+  const std::string small = hex("0001 80 0c 0000000000000000 c0000209 00 70 000641 0000fde900000064 0a0102");
+  const std::string attributes = plain_attributes() + attribute(8, communities);
+  const auto count = [](const Replay& r, const std::string& object, const std::string& action) {
+    std::size_t rows = 0;
+    for (const Seen& s : r.keep.seen())
+      if (s.object == object)
+        rows += static_cast<std::size_t>(
+            std::count_if(s.rows.begin(), s.rows.end(), [&](const auto& row) { return row[0] == action; }));
+    return rows;
+  };
+  Replay classic;
+  REQUIRE(classic.feed(monitoring(peer_header(1), update(hex("08 0b"), attributes + attribute(14, small), nlri))));
+  CHECK(classic.faults(Fault::kAmplification) == 1);
+  CHECK(count(classic, "unicast_prefix", "add") == 0);
+  CHECK(count(classic, "unicast_prefix", "del") == 3501);
+  CHECK(count(classic, "l3vpn", "add") == 1);
+  CHECK(classic.shared.counters.treated_as_withdraw == 1);
+  Replay family;
+  REQUIRE(family.feed(monitoring(peer_header(1), update({}, attributes + attribute(14, vpn), {}))));
+  CHECK(family.faults(Fault::kAmplification) == 1);
+  CHECK(count(family, "l3vpn", "add") == 0);
+  CHECK(count(family, "l3vpn", "del") == 1800);
+  CHECK(family.shared.counters.prefixes_withdrawn == 1800);
+}
+
+TEST_CASE("several UPDATEs in one message are all read; what is none behind them is counted") {
+  const std::string other = update({}, plain_attributes(), hex("08 0b")), bad = update({}, {}, hex("ff"));
+  Replay r;
+  REQUIRE(r.feed(monitoring(peer_header(1), kRoute + other)));
+  CHECK(r.shared.counters.prefixes_announced == 2);
+  CHECK(r.decoder->faults() == 0);
+  REQUIRE(r.feed(monitoring(peer_header(1), kRoute + bad + other)));
+  CHECK(r.shared.counters.prefixes_announced == 4);
+  CHECK(r.faults(Fault::kNlri) == 1);
+  for (const std::string& rest : {std::string("x"), other.substr(0, other.size() - 1), std::string(19, '\xff')}) {
+    const std::uint64_t before = r.faults(Fault::kBehindUpdate), routes = r.shared.counters.prefixes_announced;
+    REQUIRE(r.feed(monitoring(peer_header(1), kRoute + rest)));
+    CHECK(r.faults(Fault::kBehindUpdate) == before + 1);
+    CHECK(r.shared.counters.prefixes_announced == routes + 1);
+  }
+}
+
+TEST_CASE("several UPDATEs in one message become no more rows than one may") {
+  std::string communities, nlri;
+  for (int n = 0; n < 250; ++n) communities += hex("fde9fffe");
+  for (unsigned n = 0; n < 14000; ++n) nlri += hex("18 0a") + be16(n);
+  const std::string big = update({}, plain_attributes() + attribute(8, communities), nlri);
+  Replay r;
+  REQUIRE(r.feed(monitoring(peer_header(1), big) + monitoring(peer_header(1), big), 1 << 20));
+  CHECK(r.faults(Fault::kAmplification) == 0);
+  REQUIRE(r.feed(monitoring(peer_header(1), big + big + kRoute), 1 << 20));
+  CHECK(r.faults(Fault::kAmplification) == 1);
+  CHECK(r.shared.counters.prefixes_announced == 3 * 14000 + 1);
+  REQUIRE(r.feed(monitoring(peer_header(1), big), 1 << 20));
+  CHECK(r.faults(Fault::kAmplification) == 1);
+}
+
+TEST_CASE("a Peer Down of one view ends all views of the peer") {
+  Replay r;
+  REQUIRE(r.feed(peer_up(peer_header(1), kSent, kReceived) + peer_up(peer_header(1, 0x40), kSent, kReceived) +
+                 peer_down(peer_header(1, 0x40)) + monitoring(peer_header(1), kRoute)));
+  CHECK(kinds(r.keep.seen()) == "session_begin peer!/1 peer/1 peer/1");
+  CHECK(r.decoder->peers_up() == 0);
+  CHECK(r.shared.counters.after_peer_down == 1);
+}
+
+TEST_CASE("beyond the limit of peers, a new one takes the place of the one that is down for longest") {
+  const auto header = [](std::size_t n) { return peer_header(1).replace(6, 4, be32(n)); };  // of the distinguisher
+  const std::string end = update({}, {}, {});
+  Replay r;
+  std::string stream;
+  for (std::size_t n = 0; n < SessionDecoder::kMaxPeers; ++n) {
+    stream += monitoring(header(n), end);
+    if (n % 4096 != 4095) continue;
+    REQUIRE(r.feed(stream, 1 << 20));
+    stream.clear();
+    r.keep.records.clear();
+  }
+  CHECK(r.decoder->peers_up() == SessionDecoder::kMaxPeers);
+  REQUIRE(r.feed(monitoring(header(100000), kRoute)));
+  CHECK(r.faults(Fault::kTooManyPeers) == 1);
+  REQUIRE(r.feed(peer_down(header(7)) + peer_down(header(3)) + monitoring(header(7), update(hex("08 0b"), {}, {})) +
+                 monitoring(header(100000), kRoute) + monitoring(header(3), kRoute)));
+  CHECK(r.faults(Fault::kTooManyPeers) == 1);
+  CHECK(r.shared.counters.prefixes_withdrawn == 1);
+  CHECK(r.shared.counters.after_peer_down == 1);  // the other one is known still
+  CHECK(r.decoder->peers_known() == SessionDecoder::kMaxPeers);
+  REQUIRE(r.feed(monitoring(header(100001), kRoute) + monitoring(header(100002), kRoute)));
+  CHECK(r.faults(Fault::kTooManyPeers) == 2);
+  CHECK(r.decoder->peers_up() == SessionDecoder::kMaxPeers);
+}
+
+TEST_CASE("faults of peers with one address are told apart by the distinguisher") {
+  Replay r;
+  std::string vrf = peer_header(1, 0, 1);
+  vrf.replace(2, 8, hex("0000 fde9 00000064"));
+  REQUIRE(r.feed(monitoring(vrf, "no BGP message") + monitoring(peer_header(1), "no BGP message")));
+  CHECK(r.decoder->peer_faults().at({"192.0.2.1 65001:100", Fault::kBgpHeader}) == 1);
+  CHECK(r.decoder->peer_faults().at({"192.0.2.1", Fault::kBgpHeader}) == 1);
+}
+
+TEST_CASE("every attribute that is discarded is counted") {
+  Replay r;
+  std::string attributes = plain_attributes();
+  for (int n = 0; n < 30; ++n) attributes += attribute(4, be32(1));
+  attributes += attribute(6, "x");
+  REQUIRE(r.feed(monitoring(peer_header(1), update({}, attributes, hex("08 0a")))));
+  CHECK(r.faults(Fault::kDuplicateAttribute) == 29);
+  CHECK(r.faults(Fault::kAtomicAggregate) == 1);
+}
+
 TEST_CASE("a full message of 64 KiB is accepted as long as its rows stay below 64 MiB") {
   constexpr std::size_t kMost = 64 << 20;
   // The sum of the rows of a message that is as long as can be, with so many communities; 0: refused.
@@ -381,7 +498,7 @@ TEST_CASE("a full message of 64 KiB is accepted as long as its rows stay below 6
     CHECK(r.feed(monitoring(peer_header(1), update({}, attributes, nlri)), 1 << 20));
     std::size_t bytes = 0, rows = 0;
     for (const Seen& s : r.keep.seen()) {
-      if (s.object != "unicast_prefix") continue;
+      if (s.object != "unicast_prefix" || s.rows.at(0).at(0) != "add") continue;
       bytes += s.data.size();
       rows += s.rows.size();
     }
@@ -654,6 +771,7 @@ TEST_CASE("counters of faults by peer are bounded") {
     stream += monitoring(header, "no BGP message");
   }
   REQUIRE(r.feed(stream));
-  CHECK(r.decoder->peer_faults().size() == SessionDecoder::kMaxPeerFaults);
+  CHECK(r.decoder->peer_faults().size() == SessionDecoder::kMaxPeerFaults + 1);
+  CHECK(r.decoder->peer_faults().at({"others", Fault::kBgpHeader}) == SessionDecoder::kMaxPeerFaults);
   CHECK(r.decoder->faults() == 2 * SessionDecoder::kMaxPeerFaults);
 }
