@@ -77,7 +77,8 @@ struct RedisStore::Impl {
   std::uint64_t number = 0;  // counts requests; answers to others are ignored
   bool busy = false;
   BootTime started, sent_at;
-  bool missed = false;  // the connection's last request went unanswered
+  bool missed = false;    // the connection's last request went unanswered
+  bool reopened = false;  // a connection was made at once since the last answer
   const char* script = nullptr;
   Arguments arguments;  // after EVALSHA and its hash
   bool by_hash = false;
@@ -177,13 +178,15 @@ void RedisStore::Impl::give_up(const std::string& reason) {
   f(reason);
 }
 
-// The first connection after an answer is made at once: the next request finds it, and does not fall into the pause.
+// The first connection after an answer is made at once: the next request finds it, and does not fall into a pause. When
+// it fails too, the pauses begin.
 void RedisStore::Impl::lost(const std::string& reason) {
-  const bool answered = backoff.failures() == 0;
-  failed(reason);
-  if (!answered || !link.is_down()) return;
+  if (std::exchange(reopened, true)) return failed(reason);
+  link.close();
+  last_failure = with_hint(reason);
   not_before = BootClock::now();
   link.open();
+  give_up(last_failure);
 }
 
 void RedisStore::Impl::failed(const std::string& reason) {
@@ -205,7 +208,7 @@ void RedisStore::Impl::replied(std::uint64_t id, const RedisReply& reply) {
   // The loop may have been held up: what comes late is no answer.
   if (BootClock::now() - started > settings.timeout)
     return failed(fmt::format("no answer within {} ms", settings.timeout.count()));
-  missed = false;
+  missed = reopened = false;
   backoff.reset();
   finish();
   const Take t = std::move(take);

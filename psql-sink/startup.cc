@@ -151,6 +151,14 @@ Step prepare_topics(const SinkConfig& config, std::string& why) {
   return Step::kDone;
 }
 
+Step prepare_peers(const SinkConfig& config, std::string& why) {
+  PgConnection pg(config.writer.database);
+  Status s = pg.connect();
+  if (s) s = adopt_peers(pg, config);
+  why = s.message();
+  return s ? Step::kDone : Step::kRetry;
+}
+
 std::optional<int> exit_code(Step step) {
   switch (step) {
     case Step::kDone:
@@ -185,16 +193,6 @@ std::string contradiction(const PgResult& known, const SinkConfig& config) {
   return {};
 }
 
-// The layout was changed: peers go on in the same partition of another topic. Else those that are never heard of again
-// would belong to nobody, and stay up for ever.
-// Topics that neither layout names are those of other sinks: their peers stay where they are.
-PgResult adopt_peers(PgConnection& pg, const SinkConfig& config) {
-  return pg.exec(
-      "UPDATE peers p SET topic = $1, opener_offset = -1 FROM ingest_topic t WHERE p.topic = t.topic AND p.topic = $2 "
-      "AND $1 NOT IN ('', $2) AND t.partitions = $3::int4",
-      {config.ordering_topic, config.former_topic, std::to_string(config.partitions)});
-}
-
 }  // namespace
 
 std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reached) {
@@ -218,13 +216,20 @@ std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reach
                 {topic, config.writer.group, std::to_string(config.partitions)});
     if (!r) return failed(r);
   }
-  const PgResult moved = adopt_peers(pg, config);
-  if (!moved) return failed(moved);
   if (const PgResult r = pg.exec("COMMIT"); !r) return failed(r);
-  if (moved.affected() > 0)
-    log_info("peers moved from the topic of the other layout", kv("peers", moved.affected()),
-             kv("from", config.former_topic), kv("to", config.ordering_topic));
   return {};
+}
+
+Status adopt_peers(PgConnection& pg, const SinkConfig& config) {
+  const PgResult r = pg.exec(
+      "UPDATE peers p SET topic = $1, opener_offset = -1 FROM ingest_topic t WHERE p.topic = t.topic AND p.topic = $2 "
+      "AND $1 NOT IN ('', $2) AND t.partitions = $3::int4",
+      {config.ordering_topic, config.former_topic, std::to_string(config.partitions)});
+  if (!r) return Status::error(r.error());
+  if (r.affected() > 0)
+    log_info("peers moved from the topic of the other layout", kv("peers", r.affected()),
+             kv("from", config.former_topic), kv("to", config.ordering_topic));
+  return Status::ok();
 }
 
 std::optional<int> prepare(const SinkConfig& config, bool migrate_only, const StartupHooks& hooks) {
@@ -233,7 +238,9 @@ std::optional<int> prepare(const SinkConfig& config, bool migrate_only, const St
       startup.insist("database", [&](std::string& why) { return prepare_database(config, migrate_only, why); });
   if (database != Step::kDone) return exit_code(database);
   if (migrate_only) return kExitDone;
-  return exit_code(startup.insist("Kafka", [&](std::string& why) { return prepare_topics(config, why); }));
+  const Step topics = startup.insist("Kafka", [&](std::string& why) { return prepare_topics(config, why); });
+  if (topics != Step::kDone) return exit_code(topics);
+  return exit_code(startup.insist("database", [&](std::string& why) { return prepare_peers(config, why); }));
 }
 
 }  // namespace bmpha::sink

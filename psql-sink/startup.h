@@ -24,4 +24,9 @@ std::optional<int> prepare(const SinkConfig& config, bool migrate_only, const St
 // `reached` is false when the database could not be asked.
 std::string claim_topics(PgConnection& pg, const SinkConfig& config, bool& reached);
 
+// After a change of layout peers go on in the same partition of another topic: those that are never heard of again
+// would belong to nobody, and stay up for ever. To be called once Kafka has those topics. Topics that neither layout
+// names are those of other sinks: their peers stay where they are.
+Status adopt_peers(PgConnection& pg, const SinkConfig& config);
+
 }  // namespace bmpha::sink

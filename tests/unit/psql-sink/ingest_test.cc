@@ -750,28 +750,31 @@ TEST_CASE("database: a change of layout takes peers along, and leaves those of o
   c.former_topic = "openbmp.parsed.unicast_prefix";
   c.writer.group = "g";
   bool reached = true;
-  CHECK(claim_topics(q.pg, c, reached).empty());
+  const auto starts = [&](const SinkConfig& s) {
+    return claim_topics(q.pg, s, reached).empty() && adopt_peers(q.pg, s);
+  };
+  CHECK(starts(c));
   Sinker before(database);
   std::vector<Record> records = {control(RecordKind::kRun), peer_up(10), route(10, 1, 1), control(RecordKind::kSynced)};
   number(records);
   before.run(records, [] { return std::size_t{100}; });
-  CHECK(claim_topics(q.pg, c, reached).empty());
+  CHECK(starts(c));
   CHECK(q.one("SELECT topic || opener_offset FROM peers") == "openbmp.parsed1");
   SinkConfig other = c;
   other.topics = {"openbmp.parsed.unicast_prefix", "openbmp.parsed.router"};
   other.ordering_topic = other.former_topic = "";  // not known where the operator names the topics
-  CHECK(claim_topics(q.pg, other, reached).empty());
+  CHECK(starts(other));
   other.ordering_topic = other.topics[0];
   other.former_topic = "another.parsed";  // the peers' topic is that of another sink
-  CHECK(claim_topics(q.pg, other, reached).empty());
+  CHECK(starts(other));
   other.former_topic = "openbmp.parsed";
   other.partitions = 8;  // a peer is in another partition then
   q.one("UPDATE ingest_topic SET partitions = 8 WHERE topic <> 'openbmp.parsed'");
-  CHECK(claim_topics(q.pg, other, reached).empty());
+  CHECK(starts(other));
   CHECK(q.one("SELECT topic || opener_offset FROM peers") == "openbmp.parsed1");
   other.partitions = 16;
   q.one("UPDATE ingest_topic SET partitions = 16");
-  CHECK(claim_topics(q.pg, other, reached).empty());
+  CHECK(starts(other));
   CHECK(q.one("SELECT topic || opener_offset FROM peers") == "openbmp.parsed.unicast_prefix-1");
   // A dump in the new topic that does not contain the peer takes it down, as it would have in the old one.
   Sinker after(database, {"openbmp.parsed.unicast_prefix", 0});
