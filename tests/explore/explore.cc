@@ -15,6 +15,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <exception>
 #include <mutex>
 #include <sstream>
 #include <thread>
@@ -396,4 +398,11 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace bmpha::explore
 
-int main(int argc, char** argv) { return bmpha::explore::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return bmpha::explore::run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "explore: %s\n", e.what());
+    return 1;
+  }
+}

@@ -103,7 +103,7 @@ std::uint64_t encode(Bytes stream, DecoderShared& shared, Count& sink) {
   each_frame(stream, [&](const BmpFrame& f) {
     decoder.on_frame(f, 0);
     in_pass += f.size;
-    if (in_pass < 256 * 1024) return;
+    if (in_pass < std::size_t{256} * 1024) return;
     decoder.end_pass();
     decoder.begin_pass(times);
     in_pass = 0;
