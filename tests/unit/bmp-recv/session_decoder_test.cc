@@ -613,6 +613,22 @@ TEST_CASE("Route Monitoring of version 4 is read as its TLVs say, whatever the O
   CHECK(rows.back()[27] == "0");
 }
 
+TEST_CASE("what a stateless parsing TLV does not name is as the OPENs say") {
+  Replay r;
+  const std::string ids = hex("45 04 0001 01 03");
+  const auto indexed = [](std::size_t type, const std::string& value) {
+    return be16(type) + be16(value.size()) + be16(0) + value;
+  };
+  const std::string pdu = update({}, plain_attributes(), be32(7) + hex("18 0a 01 02"));
+  std::string message = bmp(0, peer_header(1) + indexed(1, as4_capability(0)) + indexed(4, pdu));
+  message[0] = '\x04';
+  REQUIRE(r.feed(
+      peer_up(peer_header(1), open(64512, as4_capability(64512) + ids), open(65001, as4_capability(65001) + ids)) +
+      message));
+  CHECK(r.keep.seen().back().rows.at(0)[27] == "7");
+  CHECK(r.shared.counters.path_id_fallbacks == 0);
+}
+
 TEST_CASE("a Termination says why") {
   Replay r;
   REQUIRE(r.feed(bmp(5, hex("0001 0002 0002") + hex("0000 0003") + "bye")));
