@@ -17,14 +17,19 @@ bool read_nlri(Bytes field, bool v6, const UpdateContext& context, std::vector<P
 }
 
 // RFC 4760 3, RFC 2545 3, RFC 8950 4, RFC 4364 4.3.4, RFC 4659 3.2.1: a global address, perhaps behind a route
-// distinguisher, perhaps followed by a link-local one; neither is of use here. False: no such length.
+// distinguisher, perhaps followed by a link-local one in the same form. Distinguishers are of no use here, and the
+// link-local address only where routers that have no other leave the global one zero. False: no such length.
 bool read_next_hop(Bytes field, Address& out) {
   constexpr std::size_t kRd = 8;
   const std::size_t n = field.size();
   const bool has_rd = n == 4 + kRd || n == 16 + kRd || n == 2 * (16 + kRd);
   if (!has_rd && n != 4 && n != 16 && n != 32) return false;
   out.size = n == 4 || n == 4 + kRd ? 4 : 16;
-  std::copy_n(field.begin() + (has_rd ? kRd : 0), out.size, out.bytes.begin());
+  field = field.subspan(has_rd ? kRd : 0);
+  const bool has_second = field.size() > 16;
+  if (has_second && std::all_of(field.begin(), field.begin() + 16, [](std::uint8_t b) { return b == 0; }))
+    field = field.last(16);
+  std::copy_n(field.begin(), out.size, out.bytes.begin());
   return true;
 }
 

@@ -122,7 +122,9 @@ bool row_hash(const ObjectInfo& object, std::string_view row, View view, std::st
   const std::string_view rd = c["rd"];
   const std::size_t colon = std::min(rd.rfind(':'), rd.size());
   const std::string_view admin = rd.substr(0, colon), number = rd.substr(std::min(colon + 1, rd.size()));
+  constexpr std::uint32_t kLastEvpnType = 4;  // of those that the contract knows; its formula has no field of others
   if (object.topic == TopicSelector::kEvpn) {
+    if (c.number("route_type") > kLastEvpnType) return false;
     const auto ip_length = static_cast<std::uint8_t>(c.number("ip_len"));
     out = evpn_hash({c["peer_hash"], c["mac"], c["ip"], ip_length, c["esi"], admin, number, c.number("path_id"), view},
                     scratch);

@@ -52,7 +52,7 @@ struct EvpnTexts {
 Hash128 evpn_hash(const EvpnTexts& e, std::string& scratch);
 
 // Of a route row of another object than ls_*, by its columns; what stands in its hash column does not matter. False:
-// the contract has no such object, or the row is not whole.
+// the contract has no such object or no such type of EVPN routes.
 bool row_hash(const ObjectInfo& object, std::string_view row, View view, std::string& scratch, Hash128& out);
 
 struct LsNodeKey {

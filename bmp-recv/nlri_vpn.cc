@@ -69,9 +69,12 @@ bool parse_prefix(ByteReader value, unsigned bits, const VpnForm& form, VpnNlri&
   p.labels_at = static_cast<std::uint32_t>(out.labels.size());
   if (!form.has_labels) return parse_rest(value, bits, form, p);
   constexpr std::size_t kMost = 10;
+  constexpr std::uint32_t kFirstOrdinaryLabel = 16;
   if (bits < kLabelBits) return false;
   const bool single_first = form.many_labels == PathIds::kNo;
   constexpr Stack kUsual{kMost, true}, kSingle{1, true}, kNullOnTop{kMost, false};
+  if (form.sure_labels)
+    return parse_with_labels(value, bits, kNullOnTop, form, out) && out.labels[p.labels_at] >= kFirstOrdinaryLabel;
   return parse_with_labels(value, bits, single_first ? kSingle : kUsual, form, out) ||
          parse_with_labels(value, bits, single_first ? kUsual : kSingle, form, out) ||
          parse_with_labels(value, bits, kNullOnTop, form, out);
@@ -106,15 +109,43 @@ Object object_of(std::uint8_t safi) {
   }
 }
 
+NlriResult parse_strict(Bytes field, const VpnForm& form, PathIds ids, VpnNlri& out) {
+  return parse_either_form(ids, [&](bool with_ids) { return parse_form(field, form, with_ids, out); });
+}
+
+// With distinguishers of any type, which fit nearly everything: in the form that was agreed on only.
+NlriResult parse_any_rd(Bytes field, VpnForm form, PathIds ids, VpnNlri& out) {
+  form.any_rd = true;
+  return parse_form(field, form, ids == PathIds::kYes, out) ? NlriResult::kOk : NlriResult::kBad;
+}
+
+// SAFI 129: speakers differ, with labels or (more of them) without. Labels that are beyond doubt come first, because
+// a label of 16 to 31 and what follows it can be read as a distinguisher of type 1.
+NlriResult parse_vpn_multicast(Bytes field, VpnForm form, PathIds ids, VpnNlri& out) {
+  struct Reading {
+    bool has_labels, sure_labels;
+  };
+  constexpr Reading kReadings[] = {{true, true}, {false, false}, {true, false}};
+  const auto read = [&](const Reading& reading, auto parse) {
+    form.has_labels = reading.has_labels;
+    form.sure_labels = reading.sure_labels;
+    return parse(field, form, ids, out);
+  };
+  for (const Reading& reading : kReadings)
+    if (read(reading, parse_strict) == NlriResult::kOk) return NlriResult::kOk;
+  for (const Reading& reading : kReadings)
+    if (read(reading, parse_strict) == NlriResult::kOkOtherForm) return NlriResult::kOkOtherForm;
+  // No distinguisher tells anything now, and three bytes of it may look like a label: the usual form first.
+  for (const Reading& reading : {kReadings[1], kReadings[2]})
+    if (read(reading, parse_any_rd) == NlriResult::kOk) return NlriResult::kOk;
+  return NlriResult::kBad;
+}
+
 }  // namespace
 
 NlriResult parse_vpn_nlri(Bytes field, const VpnForm& form, PathIds ids, VpnNlri& out) {
-  const NlriResult strict =
-      parse_either_form(ids, [&](bool with_ids) { return parse_form(field, form, with_ids, out); });
-  if (strict != NlriResult::kBad || !form.has_rd) return strict;
-  VpnForm any = form;
-  any.any_rd = true;
-  return parse_form(field, any, ids == PathIds::kYes, out) ? NlriResult::kOk : NlriResult::kBad;
+  const NlriResult strict = parse_strict(field, form, ids, out);
+  return strict == NlriResult::kBad && form.has_rd ? parse_any_rd(field, form, ids, out) : strict;
 }
 
 NlriResult VpnCodec::parse(Bytes field, const NlriContext& c) {
@@ -133,16 +164,8 @@ NlriResult VpnCodec::parse(Bytes field, const NlriContext& c) {
   form.v6 = v6;
   form.has_rd = c.family.safi == kVpn || c.family.safi == kVpnMulticast;
   form.many_labels = c.many_labels;
-  if (c.family.safi != kVpnMulticast) return parse_vpn_nlri(field, form, c.ids, nlri_);
-  // Speakers differ: with a label, or (more of them) without.
-  form.has_labels = false;
-  const NlriResult without = parse_vpn_nlri(field, form, c.ids, nlri_);
-  if (without == NlriResult::kOk) return without;
-  form.has_labels = true;
-  const NlriResult with = parse_vpn_nlri(field, form, c.ids, nlri_);
-  if (with != NlriResult::kBad || without == NlriResult::kBad) return with;
-  form.has_labels = false;
-  return parse_vpn_nlri(field, form, c.ids, nlri_);
+  return c.family.safi == kVpnMulticast ? parse_vpn_multicast(field, form, c.ids, nlri_)
+                                        : parse_vpn_nlri(field, form, c.ids, nlri_);
 }
 
 Object VpnCodec::object(std::size_t /*n*/) const { return object_; }

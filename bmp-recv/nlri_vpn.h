@@ -32,6 +32,9 @@ struct VpnForm {
   bool has_rd = false;
   bool has_labels = true;
   bool any_rd = false;  // of types that nobody has defined; else these say that the form is another
+  // Only labels that cannot well be the first bytes of a distinguisher: the stack ends with its bit, or as a
+  // withdrawal's, and does not begin with a label of special purpose (RFC 7274), which a distinguisher of type 0 is.
+  bool sure_labels = false;
   // Several labels were agreed on. The bottom-of-stack bit then ends a stack; without, one label is all there is.
   PathIds many_labels = PathIds::kUnknown;
 };

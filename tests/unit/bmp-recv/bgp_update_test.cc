@@ -127,6 +127,30 @@ TEST_CASE("next hops of all lengths") {
   CHECK(u.faults.discarded[0] == Fault::kNextHop);
 }
 
+TEST_CASE("a link-local next hop counts where the global one is zero") {
+  const std::string rd = hex("0000000000000000"), none(16, '\0'), local = hex("fe80000000000000 0000000000000001");
+  const struct {
+    std::string bytes;
+    unsigned safi;
+    unsigned first;  // byte of the next hop
+  } cases[] = {{none + local, 1, 0xfe},
+               {kV6Hop + local, 1, 0x20},
+               {none + local, 128, 0xfe},
+               {rd + none + rd + local, 128, 0xfe},
+               {rd + kV6Hop + rd + local, 128, 0x20},
+               {none, 1, 0}};
+  for (const auto& c : cases) {
+    CAPTURE(c.bytes.size());
+    Update u;
+    const std::string nlri = c.safi == 1 ? hex("20 20010db8") : "?";
+    REQUIRE(parse(update({}, plain_attributes() + mp_reach(2, c.bytes, nlri, c.safi), {}), u) == Fault::kNone);
+    const Address& hop = c.safi == 1 ? u.mp_next_hop : u.reach->next_hop;
+    CHECK(hop.size == 16);
+    CHECK(hop.bytes[0] == c.first);
+    if (c.first == 0xfe) CHECK(hop.bytes[15] == 1);
+  }
+}
+
 TEST_CASE("a bad attribute turns the message into a withdrawal of all its prefixes") {
   Update u;
   const std::string bad = attribute(1, hex("09"));

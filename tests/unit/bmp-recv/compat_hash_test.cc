@@ -203,6 +203,30 @@ TEST_CASE("compat hashes of VPN and labelled routes are made of their columns") 
   CHECK((*route)[2] == "a819482a2a880802d855ff7daa67560b");
 }
 
+TEST_CASE("EVPN routes of types that OpenBMP does not read keep hashes of their own") {
+  const std::string rd_esi = hex("0000fde800000064 00000000000000000000");
+  const auto route = [](unsigned type, const std::string& value) {
+    return std::string{static_cast<char>(type), static_cast<char>(value.size())} + value;
+  };
+  const auto prefix = [&](const char* bytes) {
+    return route(5, rd_esi + hex("00000000 18") + hex(bytes) + hex("00000000 000641"));
+  };
+  const std::string mac = rd_esi + hex("00000000 30 020000000001 00 000641");
+  const std::string mac2 = hex("0000fde800000064 00000000000000000001") + mac.substr(18);
+  const std::string evpn = hex("0019 46 04 c6336401 00") + route(2, mac) + route(2, mac2) + prefix("0a010200") +
+                           prefix("0a010300") + route(2, mac.substr(0, 18) + be32(9) + mac.substr(22));
+  const auto records =
+      decode(known_up() + testing::monitoring(known_header(),
+                                              testing::update("", known_attributes("") + attribute(14, evpn), "")),
+             true);
+  std::vector<std::string> hashes;
+  for (std::size_t n = 0; const auto* row = row_of(records, "evpn", n); ++n) hashes.push_back((*row)[2]);
+  REQUIRE(hashes.size() == 5);
+  CHECK(hashes[2] != hashes[3]);
+  CHECK(hashes[0] != hashes[1]);  // by the ESI
+  CHECK(hashes[0] == hashes[4]);  // the tag is no part of it
+}
+
 TEST_CASE("compat hashes of BGP-LS are those of the contract's vectors, and name the nodes' own rows") {
   const auto tlv = [](unsigned type, const std::string& value) {
     return testing::be16(type) + testing::be16(value.size()) + value;

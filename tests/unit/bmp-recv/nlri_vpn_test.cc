@@ -15,6 +15,7 @@ constexpr Family kVpn6{2, 128};
 constexpr Family kLabelled4{1, 4};
 constexpr Family kMulticast4{1, 2};
 constexpr Family kVpnMulticast4{1, 129};
+constexpr Family kVpnMulticast6{2, 129};
 
 std::string print(const VpnCodec& codec) {
   TextBuffer out;
@@ -96,6 +97,21 @@ TEST_CASE("prefixes with distinguishers and labels are read in the form that fit
       {"58 0000fde900000064 e00001", kVpnMulticast4, PathIds::kNo, PathIds::kNo, kOk, "65001:100/0 224.0.1.0/24/1 []"},
       {"70 000641 0000fde900000064 e00001", kVpnMulticast4, PathIds::kNo, PathIds::kNo, kOk,
        "65001:100/0 224.0.1.0/24/1 [100]"},
+      // Where both fit somehow: a distinguisher of a type that nobody has defined, and one of type 1 that is none.
+      {"98 186a01 0000fde800000064 20010db800010000", kVpnMulticast6, PathIds::kNo, PathIds::kNo, kOk,
+       "65000:100/0 2001:db8:1::/64/0 [100000]"},
+      {"98 800000 0000fde800000064 20010db800010000", kVpnMulticast6, PathIds::kNo, PathIds::kNo, kOk,
+       "65000:100/0 2001:db8:1::/64/0 [524288]"},
+      {"00000007 98 186a01 0000fde800000064 20010db800010000", kVpnMulticast6, PathIds::kYes, PathIds::kNo, kOk,
+       "65000:100/0 2001:db8:1::/64/0 [100000]#7"},
+      {"60 000101 0000fde800000064 0a", kVpnMulticast4, PathIds::kNo, PathIds::kNo, kOk,
+       "65000:100/0 10.0.0.0/8/1 [16]"},
+      {"80 0000fde800000064 20010db800010000", kVpnMulticast6, PathIds::kNo, PathIds::kNo, kOk,
+       "65000:100/0 2001:db8:1::/64/0 []"},
+      // What could be a label of special purpose is a distinguisher; so is what nobody has defined, at last.
+      {"58 0000010000010064 0a0102", kVpnMulticast4, PathIds::kNo, PathIds::kNo, kOk, "256:65636/0 10.1.2.0/24/1 []"},
+      {"80 0007fde800000064 20010db800010000", kVpnMulticast6, PathIds::kNo, PathIds::kNo, kOk,
+       "65000:100/7 2001:db8:1::/64/0 []"},
       // Nothing fits.
       {"70 000641 0000fde900000064 0a01", kVpn4, PathIds::kNo, PathIds::kNo, kBad, ""},
       {"79 000641 0000fde900000064 0a01020304", kVpn4, PathIds::kNo, PathIds::kNo, kBad, ""},
