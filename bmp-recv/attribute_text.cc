@@ -79,6 +79,7 @@ void append_add_path(TextBuffer& out, ByteReader r) {
     append_family_names(out, a.family.afi, a.family.safi);
     out.append(a.mode == 1 ? " Receive" : a.mode == 2 ? " Send" : a.mode == 3 ? " Send/Receive" : " unknown");
   }
+  if (first) out.append("ADD Path (69)");  // for no family
 }
 
 void append_capability(TextBuffer& out, const RawCapability& c) {

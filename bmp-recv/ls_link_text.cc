@@ -18,6 +18,12 @@ void append_one_address(Bytes tlvs, std::uint16_t v4, std::uint16_t v6, TextBuff
   if (address.size() != 4 && address.size() != 16) return out.append("::");
   append_ip(out, address);
 }
+// RFC 9552 5.3.2.4: one octet is a narrow metric of IS-IS, whose two highest bits say nothing.
+void igp_metric(const LsView& v, TextBuffer& out) {
+  const Bytes value = find_ls_tlv(v.attribute, 1095);
+  if (value.size() == 1) return out.number(value[0] & 0x3fU);
+  append_number(out, value, Absent::kZero);
+}
 template <std::uint16_t kType>
 void kbits(const LsView& v, TextBuffer& out) {
   ByteReader r(find_ls_tlv(v.attribute, kType));
@@ -221,7 +227,7 @@ constexpr LsColumn kLink1[] = {
     {"remote_link_id", [](const LsView& v, TextBuffer& out) { out.number(ls_link_ids(v.route).remote); }, kNumber},
     {"interface_ip", [](const LsView& v, TextBuffer& out) { append_one_address(v.route.tlvs, 259, 261, out); }},
     {"neighbor_ip", [](const LsView& v, TextBuffer& out) { append_one_address(v.route.tlvs, 260, 262, out); }},
-    {"igp_metric", number_or_zero<1095>, kNumber},
+    {"igp_metric", igp_metric, kNumber},
     {"admin_group", number_or_zero<1088>, kNumber},
     {"max_link_bw", kbits<1089>, kNumber},
     {"max_resv_bw", kbits<1090>, kNumber},

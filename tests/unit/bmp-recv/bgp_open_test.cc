@@ -108,9 +108,18 @@ TEST_CASE("capabilities print as consumers search them") {
   CHECK(out.view() == "MPBGP (1) : afi=1 safi=128 : MPLS-Labeled VPN IPv4, 4 Octet ASN (65)");
 }
 
+TEST_CASE("a capability of additional paths for no family is no empty item") {
+  const std::string message = open(1, hex("45 00") + as4_capability(1));
+  Open o;
+  REQUIRE(parse_open(as_bytes(message), o));
+  TextBuffer out;
+  append_capabilities(out, o, 4096);
+  CHECK(out.view() == "ADD Path (69), 4 Octet ASN (65)");
+}
+
 TEST_CASE("a malformed capability costs itself, not what the others say") {
   const Open o = parsed(open(23456, as4_capability(4200000001) + hex("45 05 0001 01 03 00") + hex("01 03 000201") +
-                                       hex("41 02 0001") + mp(2, 1)));
+                                        hex("41 02 0001") + mp(2, 1)));
   CHECK(o.as4);
   CHECK(o.asn == 4200000001);
   REQUIRE(o.add_path.size() == 1);

@@ -239,6 +239,8 @@ TEST_CASE("a link's columns (RFC 9552 5.3.2, RFC 8571, 9085, 9514)") {
   CHECK(c["residual_bw"] == "1000000");
   CHECK(c["app_attributes"] == "{apps=X}");
   CHECK(c["other_tlvs"].empty());
+  CHECK(columns(isis_link(), tlv_hex(1095, "ca"))["igp_metric"] == "10");
+  CHECK(columns(isis_link(), tlv_hex(1095, "00ca"))["igp_metric"] == "202");
   auto empty = columns(isis_link());
   CHECK(empty["igp_metric"] == "0");
   CHECK(empty["max_link_bw"] == "0");
