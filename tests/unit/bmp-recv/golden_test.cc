@@ -134,12 +134,14 @@ TEST_CASE("a recorded FRR stream gives exactly the routes that FRR itself had") 
     Table got;
     for (const Seen& r : records) apply(r, got);
     CHECK(got.size() == want.size() + several);
-    for (const auto& [key, route] : want) {
-      REQUIRE_MESSAGE(got.contains(key), key);
-      REQUIRE_MESSAGE(got[key].as_path == route.as_path, key);
-      REQUIRE_MESSAGE(got[key].med == route.med, key);
-      REQUIRE_MESSAGE(got[key].next_hop == route.next_hop, key);
-      REQUIRE_MESSAGE(got[key].origin == route.origin, key);
+    for (const auto& wanted : want) {
+      CAPTURE(wanted.first);
+      REQUIRE(got.contains(wanted.first));
+      const auto& route = got[wanted.first];
+      REQUIRE(route.as_path == wanted.second.as_path);
+      REQUIRE(route.med == wanted.second.med);
+      REQUIRE(route.next_hop == wanted.second.next_hop);
+      REQUIRE(route.origin == wanted.second.origin);
     }
   }
 }

@@ -22,7 +22,7 @@ inline std::string text_of(Bytes b) { return {reinterpret_cast<const char*>(b.da
 inline std::string be8(std::size_t v) { return std::string(1, static_cast<char>(v)); }
 inline std::string be24(std::size_t v) { return be32(v).substr(1); }
 inline std::string address_bytes(const Address& a) { return text_of(Bytes(a.bytes.data(), a.size)); }
-inline std::string bits_address(const Address& a) { return be8(a.size * 8U) + address_bytes(a); }
+inline std::string bits_address(const Address& a) { return be8(std::size_t{8} * a.size) + address_bytes(a); }
 inline std::string typed(std::size_t type, const std::string& value) { return be8(type) + be8(value.size()) + value; }
 
 inline std::string write(const EvpnRoute& r) {

@@ -135,10 +135,10 @@ void check_own(Row row, const Case& c, bool contract) {
     CHECK(row["afi"] == std::to_string(c.afi));
     CHECK(row["safi"] == std::to_string(c.safi));
   }
-  for (const auto& [name, value] : c.own) {
-    CAPTURE(name);
-    CHECK(row[name] == value);
-    row.erase(name);
+  for (const auto& column : c.own) {
+    CAPTURE(column.first);
+    CHECK(row[column.first] == column.second);
+    row.erase(column.first);
   }
   const ObjectInfo* object = find_object(c.object);
   for (std::size_t n = contract ? 27 : 30; n < object->columns.size(); ++n) {
