@@ -137,13 +137,15 @@ inline void raw(const LsView& v, TextBuffer& out) {
   append_each(
       out, v.attribute, kType, [&](Bytes value) { append_hex(out, value); }, " ");
 }
-template <std::uint16_t kType>
+// Numbers of kSize bytes; what has another size counts as absent.
+inline Bytes of_size(Bytes value, std::size_t size) { return value.size() == size ? value : Bytes{}; }
+template <std::uint16_t kType, std::size_t kSize>
 inline void number_or_empty(const LsView& v, TextBuffer& out) {
-  append_number(out, find_ls_tlv(v.attribute, kType), Absent::kEmpty);
+  append_number(out, of_size(find_ls_tlv(v.attribute, kType), kSize), Absent::kEmpty);
 }
-template <std::uint16_t kType>
+template <std::uint16_t kType, std::size_t kSize>
 inline void number_or_zero(const LsView& v, TextBuffer& out) {
-  append_number(out, find_ls_tlv(v.attribute, kType), Absent::kZero);
+  append_number(out, of_size(find_ls_tlv(v.attribute, kType), kSize), Absent::kZero);
 }
 // All addresses of two types.
 template <std::uint16_t kType4, std::uint16_t kType6>

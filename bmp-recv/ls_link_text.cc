@@ -22,7 +22,7 @@ void append_one_address(Bytes tlvs, std::uint16_t v4, std::uint16_t v6, TextBuff
 void igp_metric(const LsView& v, TextBuffer& out) {
   const Bytes value = find_ls_tlv(v.attribute, 1095);
   if (value.size() == 1) return out.number(value[0] & 0x3fU);
-  append_number(out, value, Absent::kZero);
+  append_number(out, value.size() <= 3 ? value : Bytes{}, Absent::kZero);
 }
 template <std::uint16_t kType>
 void kbits(const LsView& v, TextBuffer& out) {
@@ -127,11 +127,11 @@ struct InnerColumn {
 };
 constexpr InnerColumn kInner[] = {
     {267, {"msd", msd<267>}},
-    {1088, {"admin_group", number_or_zero<1088>}},
+    {1088, {"admin_group", number_or_zero<1088, 4>}},
     {1089, {"max_link_bw", kbits<1089>}},
     {1090, {"max_resv_bw", kbits<1090>}},
     {1091, {"unreserved_bw", unreserved}},
-    {1092, {"te_default_metric", number_or_zero<1092>}},
+    {1092, {"te_default_metric", number_or_zero<1092, 4>}},
     {1093, {"link_protection", protection}},
     {1096, {"srlg", srlg}},
     {1099, {"adjacency_sids", adjacency_sids}},
@@ -228,11 +228,11 @@ constexpr LsColumn kLink1[] = {
     {"interface_ip", [](const LsView& v, TextBuffer& out) { append_one_address(v.route.tlvs, 259, 261, out); }},
     {"neighbor_ip", [](const LsView& v, TextBuffer& out) { append_one_address(v.route.tlvs, 260, 262, out); }},
     {"igp_metric", igp_metric, kNumber},
-    {"admin_group", number_or_zero<1088>, kNumber},
+    {"admin_group", number_or_zero<1088, 4>, kNumber},
     {"max_link_bw", kbits<1089>, kNumber},
     {"max_resv_bw", kbits<1090>, kNumber},
     {"unreserved_bw", unreserved},
-    {"te_default_metric", number_or_zero<1092>, kNumber},
+    {"te_default_metric", number_or_zero<1092, 4>, kNumber},
     {"link_protection", protection},
     {"mpls_proto_mask", mpls_protocol},
     {"srlg", srlg},
@@ -254,7 +254,7 @@ constexpr LsColumn kLink3[] = {
     {"protocol_id", protocol_id, kNumber},
     {"interface_ips", [](const LsView& v, TextBuffer& out) { addresses<259, 261>(v.route.tlvs, out); }},
     {"neighbor_ips", [](const LsView& v, TextBuffer& out) { addresses<260, 262>(v.route.tlvs, out); }},
-    {"mpls_protocol_mask", number_or_empty<1094>, kNumber},
+    {"mpls_protocol_mask", number_or_empty<1094, 1>, kNumber},
     {"lan_adjacency_sids", lan_adjacency_sids},
     {"peer_adjacency_sids", peer_sids<1102>},
     {"peer_set_sids", peer_sids<1103>},

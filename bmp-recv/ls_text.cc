@@ -67,7 +67,7 @@ constexpr LsColumn kNode2[] = {
     {"router_ids", router_ids},
     {"sr_algorithms", sr_algorithms},
     {"sr_local_blocks", sr_local_block},
-    {"srms_preference", number_or_empty<1037>, kNumber},
+    {"srms_preference", number_or_empty<1037, 1>, kNumber},
     {"msd", msd<266>},
     {"srv6_capabilities", srv6_capabilities},
     {"flex_algos", flex_algos},
@@ -116,7 +116,7 @@ constexpr LsColumn kPrefix1[] = {
     {"route_tag", [](const LsView& v, TextBuffer& out) { append_first(out, find_ls_tlv(v.attribute, 1153), 4); }},
     {"ext_route_tag", [](const LsView& v, TextBuffer& out) { append_first(out, find_ls_tlv(v.attribute, 1154), 8); }},
     {"ospf_fwd_addr", forwarding_address},
-    {"igp_metric", number_or_zero<1155>, kNumber},
+    {"igp_metric", number_or_zero<1155, 4>, kNumber},
     {"prefix", prefix_address},
     {"prefix_len", [](const LsView& v, TextBuffer& out) { out.number(v.route.prefix.length); }, kNumber},
 };

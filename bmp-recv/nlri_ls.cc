@@ -1,5 +1,7 @@
 #include "bmp-recv/nlri_ls.h"
 
+#include <algorithm>
+
 namespace bmpha::recv {
 namespace {
 
@@ -104,9 +106,36 @@ bool parse_body(ByteReader r, LsRoute& out) {
 void put32(std::vector<std::uint8_t>& out, std::uint32_t v) {
   for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<std::uint8_t>(v >> shift));
 }
-void put_bytes(std::vector<std::uint8_t>& out, Bytes bytes) {
-  out.push_back(static_cast<std::uint8_t>(bytes.size()));
-  out.insert(out.end(), bytes.begin(), bytes.end());
+void put_tlv(std::vector<std::uint8_t>& out, const Tlv& t) {
+  put32(out, std::uint32_t{t.type} << 16 | static_cast<std::uint32_t>(t.value.size()));
+  out.insert(out.end(), t.value.begin(), t.value.end());
+}
+
+bool is_before(const Tlv& a, const Tlv& b) {
+  if (a.type != b.type) return a.type < b.type;
+  return std::lexicographical_compare(a.value.begin(), a.value.end(), b.value.begin(), b.value.end());
+}
+
+// Those that take() accepts, in ascending order: as RFC 9552 5.1 asks for it, or sorted where a router does not keep
+// it.
+template <class Take>
+void put_tlvs(std::vector<std::uint8_t>& out, Bytes tlvs, Take take) {
+  const std::size_t before = out.size();
+  bool in_order = true;
+  Tlv t, last;
+  for (ByteReader r(tlvs); in_order && read_tlv_16_16(r, t);) {
+    if (!take(t.type)) continue;
+    in_order = !is_before(t, last);
+    put_tlv(out, t);
+    last = t;
+  }
+  if (in_order) return;
+  out.resize(before);
+  std::vector<Tlv> all;
+  for (ByteReader r(tlvs); read_tlv_16_16(r, t);)
+    if (take(t.type)) all.push_back(t);
+  std::sort(all.begin(), all.end(), is_before);
+  for (const Tlv& one : all) put_tlv(out, one);
 }
 
 void put_head(std::vector<std::uint8_t>& out, const LsRoute& route, LsType type) {
@@ -118,9 +147,8 @@ void put_head(std::vector<std::uint8_t>& out, const LsRoute& route, LsType type)
 }
 
 void put_node(std::vector<std::uint8_t>& out, const LsNode& node) {
-  for (const std::uint32_t v : {node.asn, node.ls_id, node.area, node.confed_member}) put32(out, v);
-  put_bytes(out, node.bgp_router_id);
-  put_bytes(out, node.igp_router_id);
+  put32(out, static_cast<std::uint32_t>(node.tlvs.size()));
+  put_tlvs(out, node.tlvs, [](std::uint16_t) { return true; });
 }
 
 }  // namespace
@@ -169,16 +197,8 @@ void append_ls_key(const LsRoute& route, std::vector<std::uint8_t>& out) {
   if (route.type == LsType::kNode) return append_ls_node_key(route, route.local, out);
   put_head(out, route, route.type);
   put_node(out, route.local);
-  if (route.type == LsType::kSrPolicy)  // headends may be known by router ids alone, which other nodes' keys leave out
-    out.insert(out.end(), route.local.tlvs.begin(), route.local.tlvs.end());
   if (route.type == LsType::kLink) put_node(out, route.remote);
-  ByteReader r(route.tlvs);
-  Tlv t;
-  while (read_tlv_16_16(r, t)) {
-    if (t.type == kLocalNode || t.type == kRemoteNode) continue;
-    put32(out, std::uint32_t{t.type} << 16 | static_cast<std::uint32_t>(t.value.size()));
-    out.insert(out.end(), t.value.begin(), t.value.end());
-  }
+  put_tlvs(out, route.tlvs, [](std::uint16_t type) { return type != kLocalNode && type != kRemoteNode; });
 }
 
 }  // namespace bmpha::recv

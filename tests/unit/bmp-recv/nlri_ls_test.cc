@@ -148,6 +148,20 @@ TEST_CASE("the key of a node is that of its links and prefixes, in any order of 
       parse(nlri(1, 2, tlv(256, tlv_hex(515, "000000000002") + tlv_hex(513, "0000001f") + tlv_hex(512, "0000fde8"))));
   CHECK(key_of(turned.routes[0]) == key_of(node.routes[0]));
   CHECK(key_of(parse(nlri(1, 1, tlv(256, node_sub_tlvs("000000000002")))).routes[0]) != key_of(node.routes[0]));
+  const std::string nodes = tlv(256, node_sub_tlvs("000000000001")) + tlv(257, node_sub_tlvs("000000000002"));
+  const std::string ends[] = {tlv_hex(259, "0a000001"), tlv_hex(260, "0a000002"), tlv_hex(263, "0002")};
+  const auto link_key = [&](const std::string& own) { return key_of(parse(nlri(2, 2, nodes + own)).routes[0]); };
+  CHECK(link_key(ends[0] + ends[1] + ends[2]) == link_key(ends[0] + ends[2] + ends[1]));
+  CHECK(link_key(ends[0] + ends[1] + ends[2]) == link_key(ends[2] + ends[1] + ends[0]));
+  CHECK(link_key(ends[0] + ends[1]) != link_key(ends[1]));
+}
+
+TEST_CASE("nodes that differ in any descriptor are different nodes") {
+  const std::string some = node_sub_tlvs("c0000201");
+  const auto key = [&](const std::string& more) { return key_of(parse(nlri(1, 3, tlv(256, some + more))).routes[0]); };
+  CHECK(key("") != key(tlv_hex(514, "00000000")));  // the backbone area is an area
+  CHECK(key(tlv_hex(1028, "c0000201")) != key(tlv_hex(1028, "c0000202")));
+  CHECK(key(tlv(600, std::string(256, 'x'))) != key(tlv(600, std::string(512, 'x'))));
 }
 
 TEST_CASE("IGP router ids print by their kind") {
@@ -241,6 +255,11 @@ TEST_CASE("a link's columns (RFC 9552 5.3.2, RFC 8571, 9085, 9514)") {
   CHECK(c["other_tlvs"].empty());
   CHECK(columns(isis_link(), tlv_hex(1095, "ca"))["igp_metric"] == "10");
   CHECK(columns(isis_link(), tlv_hex(1095, "00ca"))["igp_metric"] == "202");
+  // Numbers of a size that they cannot have.
+  CHECK(columns(isis_link(), tlv_hex(1095, "000000ca"))["igp_metric"] == "0");
+  CHECK(columns(isis_link(), tlv_hex(1092, "ffffffffffffffff"))["te_default_metric"] == "0");
+  CHECK(columns(isis_link(), tlv_hex(1088, "01"))["admin_group"] == "0");
+  CHECK(columns(isis_link(), tlv_hex(1094, "8000"))["mpls_protocol_mask"].empty());
   auto empty = columns(isis_link());
   CHECK(empty["igp_metric"] == "0");
   CHECK(empty["max_link_bw"] == "0");
