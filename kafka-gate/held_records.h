@@ -259,6 +259,7 @@ class HeldRecords {
   std::vector<Bracket> brackets() const;
 
   void trim(BootTime line);
+  BootTime retained(BootTime cover) const;  // what was read from then on is kept
   void drop_front(std::size_t count);
 
   void start_claim(const Roles& head, const RoleRouter& row, BootTime now);

@@ -19,7 +19,7 @@ void HeldRecords::roles(const Roles& head, const RoleRouter* row, BootTime now) 
     if (!rule_on("G3-cover")) cover = now;  // trimming by time, as if the owner had sent all by now
     if (role_ == Role::kStandby && cover) {
       covered_to_ = std::max(covered_to_, *cover);
-      if (!head.by_age) return trim(*cover - settings_->retain);
+      if (!head.by_age) return trim(retained(*cover));
       const std::uint64_t before = counters_.trimmed;
       trim(*cover);
       counters_.aged += counters_.trimmed - before;
@@ -41,7 +41,11 @@ void HeldRecords::roles(const Roles& head, const RoleRouter* row, BootTime now) 
     start_claim(head, *row, now);
   }
   emit_ = row->emit;
-  if (row->cover && (!head.solo || !rule_on("A6-trim"))) trim(*row->cover - settings_->retain);
+  if (row->cover && (!head.solo || !rule_on("A6-trim"))) trim(retained(*row->cover));
+}
+
+BootTime HeldRecords::retained(BootTime cover) const {
+  return rule_on("G3-retain") ? cover - settings_->retain : cover;
 }
 
 void HeldRecords::start_claim(const Roles& head, const RoleRouter& row, BootTime now) {

@@ -231,6 +231,8 @@ def test_18_signals(lab):
         s.node(name).arbiter.signal(36)
     wait_for("an alarm that all are in forced standby", 5, lambda: [
         line for n in s.cluster.nodes.values() for line in n.arbiter.log_lines("alarm=all-forced-standby")])
+    time.sleep(4)
+    assert set(s.owners_now()) == set(everything), "one of them goes on forwarding"
     s.node("A").arbiter.signal(37)
     s.wait_owner("A")
     s.node("B").arbiter.signal(37)

@@ -131,16 +131,16 @@ def test_14_a_node_is_cut_from_kafka(lab, nodes):
 @pytest.mark.long
 @pytest.mark.parametrize("seconds", [4, pytest.param(60, marks=pytest.mark.once)])
 def test_23_the_database_is_away(lab, seconds):
-    """Twice in the middle of churn: nothing is lost, nothing stands twice."""
+    """Away twice in the middle of churn, then slow: nothing is lost, nothing stands twice."""
     s = Stage(lab, sinks=0, rate=300)
     s.sink = s.cluster.sink(start=False)
     path, url = lab.path(s.sink.settings["database"])
     s.sink.write_config(database=url)
     s.sink.start()
     s.settle(seconds=3).fault()
-    for mode in ("refuse", "blackhole"):
+    for mode, how in (("refuse", {}), ("blackhole", {}), ("delay", {"seconds": 0.2})):
         time.sleep(2)
-        path.set(mode)
+        path.set(mode, **how)
         time.sleep(seconds)
         path.heal()
     time.sleep(1)
