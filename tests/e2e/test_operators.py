@@ -99,11 +99,28 @@ def test_balance_then_drain_then_auto(lab):
 
 @pytest.mark.loss
 @pytest.mark.long
-@pytest.mark.parametrize("nodes", ["AB", "B"])
+def test_three_nodes_are_balanced_and_one_is_drained(lab):
+    s = Stage(lab, nodes="ABC", routers=6, split=False).settle(seconds=3)
+    assert set(s.owners_now().values()) == {"A"}
+    s.fault(lambda: bmp_ha(s, "balance", "--rate", 600))
+    owners = list(s.owners_now().values())
+    assert [owners.count(name) for name in "ABC"] == [2, 2, 2]
+    assert len(s.moved()) == 4
+    assert "nothing to move" in bmp_ha(s, "balance")
+    bmp_ha(s, "drain", "C")
+    s.silence()
+    s.judge()
+    assert "C" not in s.owners_now().values()
+    s.no_order_violations()
+
+
+@pytest.mark.loss
+@pytest.mark.long
+@pytest.mark.parametrize("nodes", ["AB", "B", "ABC"])
 def test_resync_restores_deleted_rows_and_blanks_nothing(lab, nodes):
     """Rows deleted behind the sink's back come back; all others are visible all the time, and churn goes on. From the node
     that owns everything alone, the router is handed over first."""
-    s = Stage(lab, routers=6, split=False, generator={"table": 200}).settle(seconds=3)
+    s = Stage(lab, nodes="ABC" if nodes == "ABC" else "AB", routers=6, split=False, generator={"table": 200}).settle(seconds=3)
     if nodes == "B":  # its host is the only one that can be reached, and it owns
         bmp_ha(s, "switch", "all", "--to", "B", "--rate", 6000)
         s.wait_owner("B")
@@ -120,7 +137,7 @@ def test_resync_restores_deleted_rows_and_blanks_nothing(lab, nodes):
     assert len(deleted) == 1000
     s.watching = Watch(s.sink.database, steady - set(doomed), every=0.02)
     lab.at_end(s.watching.end)
-    for name in "AB":
+    for name in s.names:
         s.generator.configure(name, redial=1)
     s.fault(lambda: bmp_ha(s, "resync", "all", "--rate", 600, "--timeout", 60, nodes=list(nodes), seconds=120))
     s.silence()
