@@ -31,7 +31,8 @@ BAD_VALUES = [
     *((tool, "kafka-brokers", bad, "expected HOST:PORT, several with commas between") for tool in ("kafka-gate", "psql-sink")
       for bad in ("", "foo:bar:9", "localhost", "a:1,")),
     *((tool, "topic", bad, "expected 1 to 249 letters, digits or ._-") for tool in ("kafka-gate", "psql-sink")
-      for bad in ("", "bad topic/", "..", "x" * 250)),
+      for bad in ("bad topic/", "..", "x" * 250)),
+    *((tool, "topic", "", "expected a name, or a template such as {root}.{parsed}") for tool in ("kafka-gate", "psql-sink")),
     ("psql-sink", "topics", "bad topic/", "expected 1 to 249 letters, digits or ._-"),
 ]
 tools = pytest.mark.parametrize("tool", TOOLS)
