@@ -53,7 +53,8 @@ std::string check_router_group(const std::string& entry) {
   Entry e;
   if (!parse_entry(entry, e))
     return "expected NAME=PREFIX such as edge=192.0.2.0/24, or NAME=/REGEX/ such as core=/^core[0-9]/";
-  if (e.pattern && !compile(*e.pattern)) return "expected a regular expression (ECMAScript, no back-references) between the slashes";
+  if (e.pattern && !compile(*e.pattern))
+    return "expected a regular expression (ECMAScript, no back-references) between the slashes";
   return {};
 }
 

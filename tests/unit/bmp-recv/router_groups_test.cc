@@ -29,7 +29,8 @@ TEST_CASE("router groups: names before addresses, the first expression, the long
 TEST_CASE("router groups: entries that cannot be read are told") {
   for (const char* good : {"a=10.0.0.0/8", "a-b_c.9=::/0", "a=/x/", "a=//", "a=192.0.2.1"})
     CHECK(check_router_group(good).empty());
-  for (const char* bad : {"", "a", "=10.0.0.0/8", "a=", "a=10.0.0.0/33", "a b=/x/", "a=/(/", "a=/x", "{a}=/x/", R"(a=/(x)\1/)"})
+  for (const char* bad :
+       {"", "a", "=10.0.0.0/8", "a=", "a=10.0.0.0/33", "a b=/x/", "a=/(/", "a=/x", "{a}=/x/", R"(a=/(x)\1/)"})
     CHECK_FALSE(check_router_group(bad).empty());
 }
 
