@@ -382,7 +382,7 @@ def test_a_lossy_path_loses_packets_and_tcp_mends_it(path):
         assert wait_bytes(sink, 25000, 20) == 25000
         assert bytes(sink.streams[-1]) == b"".join(bytes([n]) * 100 for n in range(250))
         sent_again, = struct.unpack_from("I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)  # tcpi_total_retrans
-    assert sent_again >= 5
+    assert sent_again >= 1  # how many is up to chance: behind a lost packet TCP gathers what follows
 
 
 # --- every mode on every path that a scenario can cut ---
